@@ -1,0 +1,75 @@
+/* support.h: what every measuring program needs: options, clocks, an end with a sentence, a report.
+ *
+ * Not for the library and not of it. What only load programs share stands in load.h, what only the
+ * bare servers share in raw.h. Thread: these programs have one.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_BENCH_SUPPORT_H
+#define FW_BENCH_SUPPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* One `--name VALUE` option; exactly one of the three places is given. */
+struct bench_option {
+    const char *name; /* without the dashes; NULL ends the table */
+    const char *help;
+    size_t *number; /* a whole number, number_min..number_max */
+    size_t number_min;
+    size_t number_max;
+    const char **text;
+    bool *flag; /* takes no value */
+};
+
+/* Rows of an option table. */
+#define BENCH_NUMBER(option, place, min, max, words)                                               \
+    {                                                                                              \
+        .name = (option), .help = (words), .number = (place), .number_min = (min),                 \
+        .number_max = (max)                                                                        \
+    }
+#define BENCH_TEXT(option, place, words)                                                           \
+    {                                                                                              \
+        .name = (option), .help = (words), .text = (place)                                         \
+    }
+#define BENCH_FLAG(option, place, words)                                                           \
+    {                                                                                              \
+        .name = (option), .help = (words), .flag = (place)                                         \
+    }
+#define BENCH_OPTIONS_END                                                                          \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+/* Ends the program with status 1 and a sentence on stderr, which `format` and what follows make. */
+_Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads the command line into the places that `options` names; whatever it does not name keeps the
+ * value it has. Ends the program with status 2 on bad usage, and with 0 after --help.
+ *
+ * purpose      what the program is for, one line of --help
+ */
+void bench_options_read(int argc, char **argv, const struct bench_option *options,
+                        const char *purpose);
+
+/* Nanoseconds of a clock that exists. */
+uint64_t bench_clock_ns(clockid_t clock);
+
+/* Memory that is zero; ends the program when there is none. */
+void *bench_alloc(size_t count, size_t bytes_each);
+
+/* Raises the limit of open descriptors as far as it goes; ends the program when that is less than
+ * `needed` (and a few for the program itself). */
+void bench_descriptors_raise(size_t needed);
+
+/* One result on stdout: a line of JSON, or lines for a reader. Open, any values, close. */
+void bench_report_open(bool as_json);
+void bench_report_text(const char *name, const char *value);
+void bench_report_count(const char *name, size_t value);
+void bench_report_real(const char *name, double value);
+void bench_report_flag(const char *name, bool value);
+void bench_report_close(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* limits.h: every maximum that is not the RFCs', with its reason and what it must stand to the others.
+ *
+ * Compile-time maxima bound the run-time options (server.h), whose defaults are here too. The anchors
+ * are what others settled on after being hurt: SECURITY.md.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_BASE_LIMITS_H
+#define FW_BASE_LIMITS_H
+
+#include <assert.h>
+
+/* A message of a client's, one frame or many. 64 KiB is what a feed's client needs; 1 GiB fits the
+ * 32-bit lengths of the output queue with room to spare. */
+#define FW_MESSAGE_BYTES_DEFAULT 65536u
+#define FW_MESSAGE_BYTES_MAX     (1u << 30)
+
+/* Frames of one message, empty ones counted: ws's CVE of 2026 was millions of them. */
+#define FW_FRAGMENTS_DEFAULT 128u
+
+/* A published body, by POST or from the program. */
+#define FW_PUBLISH_BYTES_DEFAULT (1u << 20)
+
+/* What one connection may owe its peer before the slow-consumer policy acts (hard), and where we stop
+ * reading from it (soft): Redis cuts at 8 to 32 MB, Envoy buffers 32 KiB. */
+#define FW_OUTPUT_BYTES_DEFAULT (1u << 20)
+#define FW_OUTPUT_SOFT_BYTES    (256u * 1024)
+#define FW_OUTPUT_BYTES_MIN     4096u
+static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT, "reading stops before the policy acts");
+
+/* A topic's name, and the topics of one connection, of one server. */
+#define FW_TOPIC_NAME_BYTES_MAX   128u
+#define FW_SUBSCRIPTIONS_MAX      128u
+#define FW_TOPICS_DEFAULT         65536u
+
+/* Times, ms. The handshake's is absolute from the accept: a dripped head does not extend it. */
+#define FW_HANDSHAKE_MS_DEFAULT 5000u
+#define FW_BODY_MS              10000u
+#define FW_KEEP_ALIVE_IDLE_MS   15000u
+#define FW_PING_MS_DEFAULT      25000u
+#define FW_PONG_MS_DEFAULT      10000u
+#define FW_PING_SLACK_MS        200u /* heard so shortly after the timer was due counts as silent */
+#define FW_CLOSE_MS             5000u
+#define FW_LINGER_MS            1000u
+#define FW_TIMEOUT_MS_MAX       3600000u
+static_assert(FW_LINGER_MS <= FW_CLOSE_MS, "a failed connection goes before a polite one");
+
+/* What one publisher may have waiting in a worker's mailbox: beyond it publish says busy. */
+#define FW_MAILBOX_BYTES_MAX (64u << 20)
+
+/* Threads of one server: 51 rings of 20,000 make a million where RLIMIT_NOFILE is low. */
+#define FW_WORKERS_MAX   256u
+#define FW_LISTENERS_MAX 16u
+
+/* Receive memory of a worker: few buffers in service, more when they run out. */
+#define FW_RECEIVE_BYTES_DEFAULT (4u << 20)
+
+#endif

@@ -1,0 +1,81 @@
+/* hub.h: one worker's part of all topics: who listens here, and how a message reaches them.
+ *
+ * Each worker has a hub of its own, and no lock. A topic as everybody knows it (its name, epoch and
+ * offset) is topic.h; a `local` is that topic's subscribers on this worker. The hub carries encodings
+ * that it cannot read, and knows of a subscriber only how to call it.
+ *
+ *   publish (any thread) -> mailbox -> fw_hub_fan_out -> deliver(subscription, share) per subscriber
+ *
+ * deliver only queues: it may not subscribe, unsubscribe or free anything. A NULL share says that
+ * messages were lost for want of memory: nobody is left with a silent gap. Thread: the worker's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_HUB_HUB_H
+#define FW_HUB_HUB_H
+
+#include "hub/share.h"
+#include "hub/topic.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Encodings of one topic's messages of a turn are joined up to this size; beyond it the copy costs
+ * more than touching every subscriber again. */
+#define FW_HUB_JOIN_BYTES_MAX ((size_t)64 * 1024)
+
+struct fw_local;
+
+/* A subscriber's place in a topic; stands in the subscriber. */
+struct fw_subscription {
+    struct fw_local *local; /* NULL: not subscribed */
+    void *subscriber;
+    uint32_t index; /* in local->subscriptions */
+};
+
+/* A topic's subscribers on this worker. */
+struct fw_local {
+    struct fw_topic *topic;
+    struct fw_subscription **subscriptions;
+    uint32_t count;
+    uint32_t capacity;
+};
+
+struct fw_hub {
+    void (*deliver)(struct fw_subscription *subscription, struct fw_share *share);
+    uint64_t delivered_messages; /* messages times subscribers that were handed to deliver */
+    uint64_t lost_messages;      /* not handed on for want of memory */
+};
+
+void fw_hub_init(struct fw_hub *hub, void (*deliver)(struct fw_subscription *subscription,
+                                                     struct fw_share *share));
+
+/* Makes a topic's local part, empty; NULL when there is no memory. */
+struct fw_local *fw_local_create(struct fw_topic *topic);
+
+/* Frees it; asserted empty. */
+void fw_local_destroy(struct fw_local *local);
+
+/* Adds a subscriber.
+ *
+ * subscription lent until fw_local_remove
+ * errors       -ENOMEM
+ */
+int fw_local_add(struct fw_local *local, struct fw_subscription *subscription);
+
+/* Takes it out again; the last subscription moves into its place. */
+void fw_local_remove(struct fw_subscription *subscription);
+
+/* Tells a local that a subscription moved in memory. */
+void fw_local_moved(struct fw_subscription *subscription);
+
+/* Hands messages, in order, to every subscriber of the topic here, joined when there are several.
+ *
+ * local        NULL when nobody listens here
+ * msgs         given: one reference of each
+ * returns      deliveries made: messages times subscribers
+ */
+uint64_t fw_hub_fan_out(struct fw_hub *hub, struct fw_local *local, struct fw_msg *const *msgs,
+                        size_t msgs_count);
+
+#endif

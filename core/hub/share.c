@@ -1,0 +1,39 @@
+/* share.c: see share.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "hub/share.h"
+#include "base/check.h"
+#include "base/mem.h"
+
+struct fw_share *fw_share_of_msg(struct fw_msg *msg)
+{
+    struct fw_share *share = fw_mem_alloc(sizeof *share);
+    if (share == NULL)
+        return NULL;
+    struct fw_bytes frame = fw_msg_frame(msg);
+    *share = (struct fw_share){.bytes = frame.at,
+                               .msg = msg,
+                               .bytes_count = (uint32_t)frame.count,
+                               .references = 1,
+                               .messages_count = 1};
+    return share;
+}
+
+struct fw_share *fw_share_create(size_t bytes_count)
+{
+    fw_assert(bytes_count <= UINT32_MAX);
+    struct fw_share *share = fw_mem_alloc(sizeof *share + bytes_count);
+    if (share == NULL)
+        return NULL;
+    *share = (struct fw_share){.bytes_count = (uint32_t)bytes_count, .references = 1};
+    share->bytes = share->own;
+    return share;
+}
+
+void fw_share_free(struct fw_share *share)
+{
+    if (share->msg != NULL)
+        fw_msg_drop(share->msg);
+    fw_mem_free(share);
+}

@@ -1,0 +1,53 @@
+/* share.h: bytes that many output queues of one worker hold together.
+ *
+ * The count is plain: a share never leaves its worker. It stands for one message (whose atomic count it
+ * holds once) or for the encodings of several messages that came for one topic in one turn, joined so
+ * that a subscriber is touched once for all of them. Thread: the worker's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_HUB_SHARE_H
+#define FW_HUB_SHARE_H
+
+#include "base/bytes.h"
+#include "hub/msg.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fw_share {
+    const uint8_t *bytes;
+    struct fw_msg *msg; /* NULL: the bytes stand in `own` */
+    uint32_t bytes_count;
+    uint32_t references;
+    uint32_t messages_count;
+    uint8_t own[];
+};
+
+/* Makes a share of a message's WebSocket frame; the caller's reference of the message goes with it.
+ *
+ * returns      with one reference; NULL when there is no memory (the message stays the caller's)
+ */
+struct fw_share *fw_share_of_msg(struct fw_msg *msg);
+
+/* Makes a share of its own bytes, which the caller fills in at share->own.
+ *
+ * returns      with one reference; NULL when there is no memory
+ */
+struct fw_share *fw_share_create(size_t bytes_count);
+
+static inline void fw_share_hold(struct fw_share *share)
+{
+    share->references++;
+}
+
+/* The end of the last reference. */
+void fw_share_free(struct fw_share *share);
+
+static inline void fw_share_drop(struct fw_share *share)
+{
+    if (--share->references == 0)
+        fw_share_free(share);
+}
+
+#endif

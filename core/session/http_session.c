@@ -1,0 +1,394 @@
+/* http_session.c: the first bytes of every connection: HTTP/1.1 requests, and the way to WebSocket.
+ *
+ * A request that comes whole is handled where it lies. One that comes in pieces is put together in a
+ * `pending`, which grows with what came, never with what was announced, and which carries the parser's
+ * state, so that no byte is looked at twice. Deadlines are absolute: a dripped head or body does not
+ * extend them.
+ *
+ *   between requests --first byte--> head --whole--> body (POST) --whole--> answered
+ *        ^      (whole at once: no pending)                                    |
+ *        +------------------------- keep-alive --------------------------------+
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "session/session.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "proto/ws_handshake.h"
+#include "session/feed.h"
+#include "session/origin.h"
+#include "session/request.h"
+
+#include <errno.h>
+#include <fanwire/status.h>
+#include <string.h>
+
+#define PENDING_BYTES_START 1024u
+#define ACCEPT_BYTES_MAX    512u
+static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+struct fw_http_pending {
+    struct fw_http_head head;
+    uint8_t *bytes;
+    size_t count;
+    size_t capacity;
+    size_t head_bytes; /* 0 until the head is whole */
+    size_t wanted;     /* head and body, once the head is whole */
+};
+
+void fw_http_session_clear(struct fw_session *session)
+{
+    if (session->in.pending == NULL)
+        return;
+    fw_mem_free(session->in.pending->bytes);
+    fw_mem_free(session->in.pending);
+    session->in.pending = NULL;
+}
+
+/* ---- answers to a whole request -------------------------------------------------------------- */
+
+/* A refusal before there is a request: the head is malformed, or too late. */
+static void refuse(struct fw_session *session, int error)
+{
+    static const struct fw_http_head nothing = {.method = FW_HTTP_GET};
+    struct fw_request request = {.session = session, .head = &nothing};
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_WARN,
+                "a request was answered %d: %s", fw_status_answer(error), fw_status_text(error));
+    session->host->handshakes_refused++;
+    fw_request_refuse(&request, error);
+}
+
+static void refuse_request(struct fw_request *request, int error)
+{
+    struct fw_session_host *host = request->session->host;
+    char path[300];
+    fw_log_peer(host->log, host->now_ms, FW_LOG_WARN, "a request for %s was answered %d: %s",
+                fw_log_quote(fw_request_path_bytes(request), path, sizeof path),
+                fw_status_answer(error), fw_status_text(error));
+    host->handshakes_refused++;
+    fw_request_refuse(request, error);
+}
+
+/* A browser's request must come from an origin that may; others send none. */
+static bool origin_allowed(const struct fw_request *request)
+{
+    struct fw_bytes origin;
+    struct fw_bytes host = {0};
+    int index = fw_http_find(request->head, request->bytes, "origin", 0, &origin);
+    if (index < 0)
+        return true;
+    struct fw_bytes second;
+    if (fw_http_find(request->head, request->bytes, "origin", index + 1, &second) >= 0)
+        return false;
+    fw_http_find(request->head, request->bytes, "host", 0, &host);
+    return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
+}
+
+static bool wants_websocket(const struct fw_request *request)
+{
+    return request->head->upgrade ||
+           fw_http_list_has(request->head, request->bytes, "upgrade", "websocket");
+}
+
+/* Writes the 101; false when there is no memory. */
+static bool accept_websocket(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS])
+{
+    struct fw_session *session = request->session;
+    uint8_t *at = fw_arena_reserve(session->host->arena, ACCEPT_BYTES_MAX);
+    ssize_t count = -1;
+    if (at != NULL)
+        count = fw_ws_handshake_accept(accept, NULL, NULL, (char *)at, ACCEPT_BYTES_MAX);
+    if (count < 0)
+        return false;
+    return fw_outq_push(&session->outq, at, (size_t)count, NULL) == 0;
+}
+
+/* Puts what was owed before an upgrade in front of what the upgrade queued. */
+static void queue_behind(struct fw_session *session, struct fw_outq *before)
+{
+    struct fw_outq after = session->outq;
+    struct fw_outq_entry entry;
+    session->outq = *before;
+    while (fw_outq_take(&after, &entry, 1) == 1) {
+        if (fw_outq_push(&session->outq, entry.bytes, entry.bytes_count, entry.share) != 0)
+            fw_session_finish(session, FW_END_ABORT);
+        if (entry.share != NULL)
+            fw_share_drop(entry.share);
+    }
+}
+
+/* Lets the program decide. The 101 is queued before it is asked, so that what it sends comes behind;
+ * when it says no, that is taken back, but not the answers to earlier requests. */
+static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS])
+{
+    struct fw_session *session = request->session;
+    struct fw_outq before = session->outq;
+    fw_outq_init(&session->outq);
+    if (!accept_websocket(request, accept)) {
+        session->outq = before;
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    fw_ws_session_open(session);
+    session->host->up->changed(session);
+    session->told_open = true;
+    unsigned refusal = session->host->up->open(session, request);
+    if (refusal == 0) {
+        if (!fw_outq_empty(&before))
+            queue_behind(session, &before);
+        return;
+    }
+    session->told_open = false;
+    fw_outq_clear(&session->outq);
+    session->outq = before;
+    session->host->handshakes_refused++;
+    fw_request_refuse_with(request, refusal < 400 || refusal > 599 ? 403 : refusal,
+                           "the server does not accept this connection");
+}
+
+/* Everything that can be judged is judged before the program is asked: after the 101 there is no way
+ * back to a status. */
+static void upgrade(struct fw_request *request)
+{
+    struct fw_session *session = request->session;
+    char accept[FW_WS_ACCEPT_CHARS];
+    int error = fw_ws_handshake_check(request->head, request->bytes, accept);
+    if (error == 0 && !origin_allowed(request))
+        error = FW_ERR_HTTP_ORIGIN;
+    bool topics = session->host->rules->feed && fw_feed_is_topics(request);
+    if (error == 0 && topics)
+        error = fw_feed_subscribe(request);
+    if (error != 0) {
+        if (error == FW_ERR_LIMIT || error == -ENOMEM)
+            fw_request_refuse_with(request, 503, fw_status_text(error));
+        else
+            refuse_request(request, error);
+        return;
+    }
+    fw_http_session_clear(session);
+    ask_program(request, accept);
+}
+
+static void answer(struct fw_request *request)
+{
+    struct fw_session *session = request->session;
+    struct fw_bytes path = fw_request_path_bytes(request);
+    memcpy(request->path, path.at, path.count);
+    request->path[path.count] = '\0';
+
+    if (wants_websocket(request)) {
+        upgrade(request);
+        return;
+    }
+    if (request->head->method == FW_HTTP_OTHER || request->head->method == FW_HTTP_OPTIONS) {
+        refuse_request(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+        return;
+    }
+    if (request->head->method == FW_HTTP_POST && !origin_allowed(request)) {
+        refuse_request(request, FW_ERR_HTTP_ORIGIN);
+        return;
+    }
+    if (session->host->rules->feed && fw_feed_answer(request))
+        return;
+    session->host->up->request(session, request);
+    if (!request->answered)
+        fw_request_respond(request, 404, "text/plain; charset=utf-8", NULL,
+                           fw_bytes_of("there is nothing here\n"));
+}
+
+/* ---- from bytes to requests ------------------------------------------------------------------ */
+
+/* What a whole head says about the body: its size, or an error. */
+static int body_bytes_of(const struct fw_session *session, const struct fw_http_head *head,
+                         size_t *body_bytes_out)
+{
+    *body_bytes_out = 0;
+    if (head->method == FW_HTTP_POST && !head->has_length)
+        return FW_ERR_HTTP_LENGTH_MISSING;
+    if (head->content_length > session->host->rules->publish_bytes_max)
+        return FW_ERR_HTTP_BODY_TOO_LARGE;
+    *body_bytes_out = (size_t)head->content_length;
+    return 0;
+}
+
+/* Handles a request whose head and body are at hand. */
+static void handle(struct fw_session *session, const struct fw_http_head *head,
+                   const uint8_t *bytes, size_t head_bytes, size_t body_bytes)
+{
+    struct fw_request request = {
+        .session = session,
+        .head = head,
+        .bytes = bytes,
+        .body = {bytes + head_bytes, body_bytes},
+    };
+    answer(&request);
+    if (session->phase == FW_PHASE_HTTP)
+        fw_session_set_timer(session, FW_KEEP_ALIVE_IDLE_MS);
+}
+
+static int append(struct fw_http_pending *pending, const uint8_t *bytes, size_t count)
+{
+    if (pending->count + count > pending->capacity) {
+        size_t capacity = pending->capacity == 0 ? PENDING_BYTES_START : pending->capacity;
+        while (capacity < pending->count + count)
+            capacity *= 2;
+        uint8_t *grown = fw_mem_resize(pending->bytes, capacity);
+        if (grown == NULL)
+            return -ENOMEM;
+        pending->bytes = grown;
+        pending->capacity = capacity;
+    }
+    if (count > 0)
+        memcpy(pending->bytes + pending->count, bytes, count);
+    pending->count += count;
+    return 0;
+}
+
+/* Sets a request's beginning aside; the head, whole (head_bytes > 0) or not, goes with it. */
+static void set_aside(struct fw_session *session, const struct fw_http_head *head,
+                      size_t head_bytes, size_t wanted, const uint8_t *bytes, size_t count)
+{
+    struct fw_http_pending *pending = fw_mem_zero(sizeof *pending);
+    if (pending == NULL || append(pending, bytes, count) != 0) {
+        fw_mem_free(pending);
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    pending->head = *head;
+    pending->head_bytes = head_bytes;
+    pending->wanted = wanted;
+    session->in.pending = pending;
+}
+
+/* The head is whole, the body is not: the time for it begins, and who waits for a word gets it. */
+static void await_body(struct fw_session *session, const struct fw_http_head *head, bool body_begun)
+{
+    fw_session_set_timer(session, FW_BODY_MS);
+    if (head->expect_continue && !body_begun)
+        fw_session_queue(session, (const uint8_t *)continue_line, sizeof continue_line - 1);
+}
+
+/* Works on a request that begins at `bytes`.
+ *
+ * returns      octets consumed; all of them when it was set aside
+ */
+static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size_t count)
+{
+    struct fw_http_head *head = &session->host->head;
+    fw_http_head_init(head);
+    ssize_t head_bytes = fw_http_request_parse(head, bytes, count);
+    if (head_bytes < 0) {
+        refuse(session, (int)head_bytes);
+        return count;
+    }
+    if (head_bytes == 0) {
+        set_aside(session, head, 0, 0, bytes, count);
+        return count;
+    }
+    size_t body_bytes;
+    int error = body_bytes_of(session, head, &body_bytes);
+    if (error != 0) {
+        refuse(session, error);
+        return count;
+    }
+    size_t wanted = (size_t)head_bytes + body_bytes;
+    if (count < wanted) {
+        set_aside(session, head, (size_t)head_bytes, wanted, bytes, count);
+        await_body(session, head, count > (size_t)head_bytes);
+        return count;
+    }
+    handle(session, head, bytes, (size_t)head_bytes, body_bytes);
+    return wanted;
+}
+
+/* Goes on with a head in pieces: false when the session was refused. */
+static bool continue_head(struct fw_session *session, struct fw_http_pending *pending)
+{
+    ssize_t head_bytes = fw_http_request_parse(&pending->head, pending->bytes, pending->count);
+    size_t body_bytes = 0;
+    int error = head_bytes < 0 ? (int)head_bytes : 0;
+    if (head_bytes > 0)
+        error = body_bytes_of(session, &pending->head, &body_bytes);
+    if (error != 0) {
+        refuse(session, error);
+        return false;
+    }
+    if (head_bytes > 0) {
+        pending->head_bytes = (size_t)head_bytes;
+        pending->wanted = (size_t)head_bytes + body_bytes;
+        if (pending->count < pending->wanted)
+            await_body(session, &pending->head, pending->count > pending->head_bytes);
+    }
+    return true;
+}
+
+/* How much of the input belongs to the pending request: while the head is not whole nobody knows, and
+ * a head is bounded; then up to the body's end. */
+static size_t share_of_input(const struct fw_http_pending *pending, size_t count)
+{
+    size_t room = pending->head_bytes > 0 ? pending->wanted - pending->count
+                                          : FW_HTTP_HEAD_BYTES_MAX + 1 - pending->count;
+    return count < room ? count : room;
+}
+
+/* Goes on with a request that came in pieces.
+ *
+ * returns      octets consumed
+ */
+static size_t receive_more(struct fw_session *session, const uint8_t *bytes, size_t count)
+{
+    struct fw_http_pending *pending = session->in.pending;
+    size_t taken = share_of_input(pending, count);
+    if (taken == 0) {
+        refuse(session, FW_ERR_HTTP_HEAD_TOO_LARGE);
+        return count;
+    }
+    if (append(pending, bytes, taken) != 0) {
+        fw_session_finish(session, FW_END_ABORT);
+        return count;
+    }
+    if (pending->head_bytes == 0 && !continue_head(session, pending))
+        return count;
+    if (pending->head_bytes == 0 || pending->count < pending->wanted)
+        return taken;
+
+    /* Whole. What was taken beyond it (a head does not say where it ends) is given back. */
+    size_t beyond = pending->count - pending->wanted;
+    session->in.pending = NULL;
+    handle(session, &pending->head, pending->bytes, pending->head_bytes,
+           pending->wanted - pending->head_bytes);
+    fw_mem_free(pending->bytes);
+    fw_mem_free(pending);
+    return taken - beyond;
+}
+
+void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
+{
+    while (bytes_count > 0 && session->phase == FW_PHASE_HTTP) {
+        if (session->outq.queued_bytes > session->host->rules->output_soft_bytes) {
+            fw_session_hold(session, bytes, bytes_count);
+            return;
+        }
+        size_t consumed = session->in.pending != NULL ? receive_more(session, bytes, bytes_count)
+                                                      : receive_new(session, bytes, bytes_count);
+        fw_assert(consumed <= bytes_count);
+        bytes += consumed;
+        bytes_count -= consumed;
+    }
+    /* Frames right behind the handshake. */
+    if (bytes_count > 0 && session->phase == FW_PHASE_OPEN)
+        fw_ws_session_received(session, bytes, bytes_count);
+}
+
+/* Too late: a half request is told so, a silent connection just goes. */
+void fw_http_session_timer(struct fw_session *session)
+{
+    if (session->in.pending == NULL) {
+        fw_session_finish(session, FW_END_CLOSE);
+        return;
+    }
+    static const struct fw_http_head nothing = {.method = FW_HTTP_GET};
+    struct fw_request request = {.session = session, .head = &nothing};
+    fw_request_refuse_with(&request, 408, "the request took too long");
+}

@@ -1,0 +1,85 @@
+/* outq.h: what one connection owes its peer, in order.
+ *
+ * An entry is a piece of bytes: of a share that many connections hold (a published message), or of the
+ * turn's arena (a reply), or a whole buffer of its own. An idle queue is 32 bytes and owns nothing; one
+ * entry stands in place, more in a block that lives while they do. Adjacent arena pieces are one entry.
+ *
+ * A flush takes entries out optimistically (fw_outq_take), because nearly every send is whole; when
+ * the socket took less, the rest is put back in front (fw_outq_put_back). Arena bytes that outlive the
+ * turn are copied to a share of their own (fw_outq_keep). Thread: the worker's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_SESSION_OUTQ_H
+#define FW_SESSION_OUTQ_H
+
+#include "hub/share.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fw_outq_entry {
+    const uint8_t *bytes;
+    struct fw_share *share; /* NULL: arena bytes, good until the turn's sends are settled */
+    uint32_t bytes_count;
+};
+
+struct fw_outq_more; /* outq.c */
+
+/* The first entry lies flat to share its padding; first_share and first_count mean nothing while
+ * first_bytes is NULL. */
+struct fw_outq {
+    const uint8_t *first_bytes;
+    struct fw_share *first_share;
+    struct fw_outq_more *more; /* the entries after the first */
+    uint32_t first_count;
+    uint32_t queued_bytes; /* of all entries */
+};
+static_assert(sizeof(struct fw_outq) <= 32, "what an idle connection pays for its output");
+
+static inline bool fw_outq_empty(const struct fw_outq *outq)
+{
+    return outq->first_bytes == NULL;
+}
+
+void fw_outq_init(struct fw_outq *outq);
+
+/* Drops every entry. */
+void fw_outq_clear(struct fw_outq *outq);
+
+/* Appends a piece. An entry with a share takes a reference of it; an arena piece that continues the
+ * last one makes it longer.
+ *
+ * bytes_count  at least 1
+ * errors       -ENOMEM; nothing changed then
+ */
+int fw_outq_push(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count,
+                 struct fw_share *share);
+
+/* Takes up to `entries_max` entries out from the front; their references go to the caller.
+ *
+ * returns      entries written to entries_out
+ */
+unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out,
+                      unsigned entries_max);
+
+/* Puts entries back in front of what is queued, in their order, with their references.
+ *
+ * entries      the first may be cut to what was not sent; arena pieces are copied to shares
+ * errors       -ENOMEM; all entries are dropped then, the stream is broken and must be closed
+ */
+int fw_outq_put_back(struct fw_outq *outq, struct fw_outq_entry *entries, unsigned entries_count);
+
+/* Makes every arena piece safe beyond the turn, by copying it to a share.
+ *
+ * errors       -ENOMEM; the queue is then cut before that piece, and must be closed
+ */
+int fw_outq_keep(struct fw_outq *outq);
+
+/* Drops all whole entries but the first, which may be partly on the wire, and says how many published
+ * messages that were. */
+uint32_t fw_outq_drop_unbegun(struct fw_outq *outq, bool first_begun);
+
+#endif

@@ -1,0 +1,303 @@
+/* session.c: what all sessions have in common; the diagram is in session.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "session/session.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fanwire/status.h>
+#include <string.h>
+
+void fw_session_init(struct fw_session *session, struct fw_session_host *host)
+{
+    memset(session, 0, sizeof *session);
+    session->host = host;
+    session->close_code = 1006;
+    session->active_ms = (uint32_t)host->now_ms;
+    fw_outq_init(&session->outq);
+    fw_session_set_timer(session, host->rules->handshake_timeout_ms);
+}
+
+static void release_held(struct fw_session *session)
+{
+    if (session->held == NULL)
+        return;
+    fw_mem_free(session->held->input);
+    fw_mem_free(session->held);
+    session->held = NULL;
+}
+
+static void unsubscribe_all(struct fw_session *session)
+{
+    for (unsigned i = 0; i < session->subscriptions_count; i++)
+        session->host->up->unsubscribe(session, &session->subscriptions[i]);
+    session->subscriptions_count = 0;
+    if (session->subscriptions != &session->one)
+        fw_mem_free(session->subscriptions);
+    session->subscriptions = NULL;
+}
+
+void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason)
+{
+    if (!session->told_open)
+        return;
+    session->told_open = false;
+    session->host->up->closed(session, session->close_code, reason);
+}
+
+void fw_session_leave(struct fw_session *session)
+{
+    fw_assert(session->phase == FW_PHASE_DONE);
+    unsubscribe_all(session);
+    release_held(session);
+    if (session->upgraded)
+        fw_ws_decoder_clear(&session->in.decoder);
+    else
+        fw_http_session_clear(session);
+    fw_session_tell_closed(session, (struct fw_bytes){0});
+}
+
+void fw_session_clear(struct fw_session *session)
+{
+    session->phase = FW_PHASE_DONE;
+    fw_session_leave(session);
+    fw_outq_clear(&session->outq);
+}
+
+void fw_session_finish(struct fw_session *session, enum fw_session_end end)
+{
+    if (session->phase != FW_PHASE_DONE) {
+        session->phase = FW_PHASE_DONE;
+        fw_session_set_timer(session, FW_CLOSE_MS);
+    }
+    if (session->end < end)
+        session->end = (uint8_t)end;
+    session->host->up->changed(session);
+}
+
+void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
+{
+    session->active_ms = (uint32_t)session->host->now_ms;
+    session->ping_sent = false;
+    if (FW_UNLIKELY(session->held != NULL && session->held->input != NULL)) {
+        fw_session_hold(session, bytes, bytes_count);
+        return;
+    }
+    switch ((enum fw_session_phase)session->phase) {
+    case FW_PHASE_HTTP:
+        fw_http_session_received(session, bytes, bytes_count);
+        break;
+    case FW_PHASE_OPEN:
+    case FW_PHASE_CLOSING:
+        fw_ws_session_received(session, bytes, bytes_count);
+        break;
+    case FW_PHASE_DONE:
+        break;
+    }
+}
+
+void fw_session_ended(struct fw_session *session, int status)
+{
+    /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
+    fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
+    if (session->end == FW_END_LINGER)
+        session->end = FW_END_CLOSE; /* what it lingered for has come */
+}
+
+void fw_session_timer(struct fw_session *session)
+{
+    switch ((enum fw_session_phase)session->phase) {
+    case FW_PHASE_HTTP:
+        fw_http_session_timer(session);
+        break;
+    case FW_PHASE_OPEN:
+    case FW_PHASE_CLOSING:
+        fw_ws_session_timer(session);
+        break;
+    case FW_PHASE_DONE:
+        fw_session_finish(session, FW_END_ABORT);
+        break;
+    }
+}
+
+void fw_session_stop(struct fw_session *session)
+{
+    if (session->phase == FW_PHASE_OPEN) {
+        fw_ws_session_close(session, 1001, fw_bytes_of("the server is stopping"));
+    } else if (session->phase == FW_PHASE_HTTP) {
+        fw_session_finish(session, FW_END_CLOSE);
+    }
+}
+
+bool fw_session_full(const struct fw_session *session)
+{
+    if (session->held != NULL && session->held->input != NULL)
+        return true;
+    return session->blocked && session->outq.queued_bytes > session->host->rules->output_soft_bytes;
+}
+
+static struct fw_session_held *held_of(struct fw_session *session)
+{
+    if (session->held == NULL)
+        session->held = fw_mem_zero(sizeof *session->held);
+    return session->held;
+}
+
+void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)
+{
+    struct fw_session_held *held = held_of(session);
+    uint8_t *input = NULL;
+    if (bytes_count == 0)
+        return;
+    if (held != NULL)
+        input = fw_mem_resize(held->input, held->input_bytes + bytes_count);
+    if (input == NULL) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    memcpy(input + held->input_bytes, bytes, bytes_count);
+    held->input = input;
+    held->input_bytes += bytes_count;
+    session->host->up->changed(session);
+}
+
+void fw_session_drained(struct fw_session *session)
+{
+    if (session->phase == FW_PHASE_DONE)
+        return;
+    if (session->phase != FW_PHASE_HTTP)
+        fw_ws_session_drained(session);
+    struct fw_session_held *held = session->held;
+    session->held = NULL;
+    if (session->wants_drain && session->phase == FW_PHASE_OPEN) {
+        session->wants_drain = false;
+        session->host->up->drained(session);
+    }
+    if (held == NULL)
+        return;
+    if (held->input != NULL)
+        fw_session_received(session, held->input, held->input_bytes);
+    fw_mem_free(held->input);
+    fw_mem_free(held);
+}
+
+void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)
+{
+    if (fw_outq_push(&session->outq, bytes, bytes_count, NULL) != 0)
+        fw_session_finish(session, FW_END_ABORT);
+    else
+        session->host->up->changed(session);
+}
+
+/* ---- topics ---------------------------------------------------------------------------------- */
+
+/* Ends a consumer whose budget is used up: what it has not begun to take is dropped, and it is told
+ * to come back (1013). */
+static void end_slow(struct fw_session *session)
+{
+    fw_outq_drop_unbegun(&session->outq, session->begun);
+    session->host->slow_closed++;
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
+                "a slow consumer was closed (1013): it owed itself more than %u bytes",
+                session->host->rules->output_bytes_max);
+    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+}
+
+/* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
+ * (fw_session_leave): what comes for it until then is passed over. */
+void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
+{
+    struct fw_session *session = subscription->subscriber;
+    if (FW_UNLIKELY(session->phase != FW_PHASE_OPEN))
+        return;
+    uint32_t queued = session->outq.queued_bytes;
+    if (FW_UNLIKELY(share == NULL)) {
+        fw_ws_session_fail(session, 1011, "out of memory");
+    } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
+                                             session->host->rules->output_bytes_max)) {
+        end_slow(session);
+    } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
+                           0)) {
+        fw_ws_session_fail(session, 1011, "out of memory");
+    } else {
+        session->host->up->changed(session);
+    }
+}
+
+static struct fw_subscription *find_subscription(struct fw_session *session, struct fw_bytes topic)
+{
+    for (unsigned i = 0; i < session->subscriptions_count; i++) {
+        if (fw_bytes_equal(session->subscriptions[i].local->topic->node.name, topic))
+            return &session->subscriptions[i];
+    }
+    return NULL;
+}
+
+/* Makes room for one more subscription: the first stands in the session, more in a block, and those
+ * that moved are told of. */
+static int reserve_subscription(struct fw_session *session)
+{
+    unsigned count = session->subscriptions_count;
+    if (count == 0) {
+        if (session->subscriptions == NULL)
+            session->subscriptions = &session->one;
+        return 0;
+    }
+    if ((count & (count - 1)) != 0)
+        return 0;
+    struct fw_subscription *grown = fw_mem_alloc(sizeof *grown * count * 2);
+    if (grown == NULL)
+        return -ENOMEM;
+    memcpy(grown, session->subscriptions, sizeof *grown * count);
+    if (session->subscriptions != &session->one)
+        fw_mem_free(session->subscriptions);
+    session->subscriptions = grown;
+    for (unsigned i = 0; i < count; i++)
+        fw_local_moved(&grown[i]);
+    return 0;
+}
+
+int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
+{
+    if (!fw_topic_name_valid(topic))
+        return FW_ERR_TOPIC;
+    if (find_subscription(session, topic) != NULL)
+        return FW_ERR_EXISTS;
+    if (session->subscriptions_count == FW_SUBSCRIPTIONS_MAX)
+        return FW_ERR_LIMIT;
+    int result = reserve_subscription(session);
+    if (result != 0)
+        return result;
+    struct fw_subscription *subscription = &session->subscriptions[session->subscriptions_count];
+    *subscription = (struct fw_subscription){.subscriber = session};
+    result = session->host->up->subscribe(session, topic, subscription);
+    if (result == 0)
+        session->subscriptions_count++;
+    return result;
+}
+
+int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic)
+{
+    struct fw_subscription *subscription = find_subscription(session, topic);
+    if (subscription == NULL)
+        return FW_ERR_ABSENT;
+    session->host->up->unsubscribe(session, subscription);
+    struct fw_subscription *last = &session->subscriptions[--session->subscriptions_count];
+    if (last != subscription) {
+        *subscription = *last;
+        fw_local_moved(subscription);
+    }
+    return 0;
+}
+
+uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound)
+{
+    /* xorshift64*: enough to spread pings; secrets come from the kernel. */
+    host->random ^= host->random >> 12;
+    host->random ^= host->random << 25;
+    host->random ^= host->random >> 27;
+    return bound == 0 ? 0 : (uint32_t)((host->random * 0x2545f4914f6cdd1dull >> 32) % bound);
+}

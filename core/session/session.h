@@ -1,0 +1,221 @@
+/* session.h: the protocol state of one connection, and what it needs from the floors above.
+ *
+ * A session takes the bytes that came and queues the bytes that are owed; it owns no socket and reads
+ * no clock. It begins as HTTP (http_session.c); an upgrade makes it a WebSocket (ws_session.c).
+ *
+ *   HTTP --upgrade accepted--> OPEN --we close--> CLOSING --peer's close--> DONE
+ *     |                          |                   |
+ *     |  answered, no keep-alive | peer's close,     | time is up
+ *     |  or malformed            | failure, its end  v
+ *     +------------------------->+----------------> DONE
+ *
+ * In DONE input is swallowed; `end` says what becomes of the socket once the queue is flushed. The
+ * connection (net/conn) embeds the session, and looks at `outq` and `end` after `changed` was called.
+ * Nothing here is freed while a call of the session's is on the stack. Thread: the worker's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_SESSION_SESSION_H
+#define FW_SESSION_SESSION_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/log.h"
+#include "hub/hub.h"
+#include "proto/http1.h"
+#include "proto/ws_decoder.h"
+#include "proto/ws_frame.h"
+#include "session/outq.h"
+
+#include <assert.h>
+#include <fanwire/pubsub.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fw_session;
+struct fw_request;
+
+/* What every session of a server obeys; immutable while it runs. */
+struct fw_session_rules {
+    struct fw_ws_rules ws;
+    uint32_t output_bytes_max;  /* more than this owed: the slow-consumer policy */
+    uint32_t output_soft_bytes; /* more than this owed: no more input is worked on */
+    uint32_t publish_bytes_max;
+    uint32_t handshake_timeout_ms;
+    uint32_t ping_interval_ms; /* 0: never */
+    uint32_t pong_timeout_ms;
+    bool feed;
+    const char *const *allow_origins; /* NULL-terminated, or NULL */
+};
+
+/* What sessions ask of the floors above. */
+struct fw_session_upward {
+    /* The session has output or an end: flush it at the end of the turn. */
+    void (*changed)(struct fw_session *session);
+    /* Ring fw_session_timer at `due_ms`; 0: not at all. */
+    void (*timer)(struct fw_session *session, uint64_t due_ms);
+
+    /* The program's callbacks (server.h). */
+    unsigned (*open)(struct fw_session *session, const struct fw_request *request);
+    void (*message)(struct fw_session *session, uint8_t type, const uint8_t *bytes, size_t count);
+    void (*closed)(struct fw_session *session, unsigned code, struct fw_bytes reason);
+    void (*drained)(struct fw_session *session);
+    void (*request)(struct fw_session *session, struct fw_request *request);
+
+    /* Topics, shared by all workers. */
+    int (*publish)(struct fw_session *session, struct fw_bytes topic, uint8_t type,
+                   struct fw_bytes payload, struct fw_published *published_out);
+    int (*subscribe)(struct fw_session *session, struct fw_bytes topic,
+                     struct fw_subscription *subscription);
+    void (*unsubscribe)(struct fw_session *session, struct fw_subscription *subscription);
+    int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
+    /* Whether the server takes new work: false once it is stopping. */
+    bool (*ready)(struct fw_session *session);
+};
+
+/* What all sessions of one worker share. */
+struct fw_session_host {
+    const struct fw_session_rules *rules;
+    const struct fw_session_upward *up;
+    struct fw_arena *arena; /* reset when the turn's sends are settled */
+    struct fw_log *log;
+    uint64_t now_ms;
+    struct fw_http_head head;  /* scratch for heads that come whole */
+    const uint8_t *told_text;  /* the text message being told: valid UTF-8 already */
+    size_t told_text_bytes;
+    uint64_t random;           /* state of the jitter's generator; not for secrets */
+    uint64_t handshakes_refused;
+    uint64_t messages_received;
+    uint64_t slow_closed;
+};
+
+enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE_DONE };
+
+/* What becomes of the socket once the queue is flushed. */
+enum fw_session_end {
+    FW_END_NOT,
+    FW_END_CLOSE,  /* close it */
+    FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed over
+                      unread input would say RST and could take our last words with it */
+    FW_END_ABORT,  /* close it now, whatever is queued */
+};
+
+/* What a session must set aside while its peer does not take what it is owed. */
+struct fw_session_held {
+    uint8_t *input; /* bytes not worked on yet */
+    size_t input_bytes;
+    uint8_t pong_bytes;
+    bool has_pong; /* one, the newest: RFC 6455, section 5.5.3 */
+    uint8_t pong[FW_WS_CONTROL_BYTES_MAX];
+};
+
+struct fw_http_pending; /* http_session.c: a request that came in pieces */
+
+struct fw_session {
+    struct fw_session_host *host;
+    void *user;
+    struct fw_outq outq;
+    union {
+        struct fw_http_pending *pending; /* FW_PHASE_HTTP; NULL between whole requests */
+        struct fw_ws_decoder decoder;    /* later */
+    } in;
+    struct fw_session_held *held;
+    struct fw_subscription *subscriptions; /* &one, or a block of its own */
+    struct fw_subscription one;
+    uint32_t active_ms; /* low half of the time at which the peer was last heard */
+    uint16_t close_code; /* what the program will be told: 1006 until something better is known */
+    uint8_t phase;
+    uint8_t end;
+    uint8_t subscriptions_count;
+    bool blocked : 1;    /* set by conn: the socket is full */
+    bool begun : 1;      /* set by conn: part of the queue's first entry is on the wire */
+    bool upgraded : 1;   /* `in` is the decoder */
+    bool told_open : 1;  /* the program knows of it, and has not been told of its close */
+    bool ping_sent : 1;
+    bool wants_drain : 1; /* somebody was told FW_ERR_BUSY */
+};
+static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays for its session");
+
+/* Makes a session ready to be received from; sets its handshake timer. */
+void fw_session_init(struct fw_session *session, struct fw_session_host *host);
+
+/* Ends what the session takes part in: subscriptions, input set aside, the program's interest. For a
+ * session in FW_PHASE_DONE, at the end of the turn, so that no handler and no fan-out finds it half
+ * gone; twice does nothing. */
+void fw_session_leave(struct fw_session *session);
+
+/* The connection is gone: leaves, and frees what it owns. */
+void fw_session_clear(struct fw_session *session);
+
+/* Bytes came. They are written (unmasked), and copied where they outlive the call. */
+void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);
+
+/* The peer will send no more: 0 for its FIN, else -errno. */
+void fw_session_ended(struct fw_session *session, int status);
+
+/* The time set by `timer` has come. */
+void fw_session_timer(struct fw_session *session);
+
+/* What was owed is sent: held input goes on, and who was told busy hears of it. */
+void fw_session_drained(struct fw_session *session);
+
+/* The server stops: close politely (1001). */
+void fw_session_stop(struct fw_session *session);
+
+/* Whether no more input should be taken from the socket now. */
+bool fw_session_full(const struct fw_session *session);
+
+/* The hub's deliver: queues the share, or ends a consumer that is too slow. */
+void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share);
+
+/* Subscribes to a topic that it is not subscribed to yet.
+ *
+ * errors       FW_ERR_TOPIC, FW_ERR_EXISTS, FW_ERR_LIMIT, -ENOMEM
+ */
+int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic);
+int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic);
+
+/* ---- for the session files ------------------------------------------------------------------- */
+
+/* Queues bytes of the arena, or ends the session when there is no memory. */
+void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);
+
+/* Nothing more will be worked on: flush, leave, then do as `end` says (a stronger end stays). */
+void fw_session_finish(struct fw_session *session, enum fw_session_end end);
+
+/* Tells the program that the connection has ended, once. */
+void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason);
+
+/* Sets input aside until the queue is drained. */
+void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);
+
+/* A number in [0, bound) for jitter. */
+uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
+
+static inline void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
+{
+    session->host->up->timer(session, session->host->now_ms + in_ms);
+}
+
+/* http_session.c */
+void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);
+void fw_http_session_timer(struct fw_session *session);
+void fw_http_session_clear(struct fw_session *session);
+
+/* ws_session.c */
+void fw_ws_session_open(struct fw_session *session);
+void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);
+void fw_ws_session_timer(struct fw_session *session);
+void fw_ws_session_drained(struct fw_session *session);
+
+/* Sends one data message. errors: as fw_conn_send (conn.h). */
+int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes payload);
+
+/* Begins the closing handshake. errors: as fw_conn_close (conn.h). */
+int fw_ws_session_close(struct fw_session *session, unsigned code, struct fw_bytes reason);
+
+/* Ends the session over a mistake or a limit: a close frame with `code`, then the socket. */
+void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *reason);
+
+#endif

@@ -1,0 +1,235 @@
+/* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), server's side.
+ *
+ * Pulls events out of the decoder and answers them: messages go to the program, pings get pongs, a
+ * close its echo, a mistake the close code that status.h gives it. What is sent stands in the turn's
+ * arena as one piece, header and payload. The states are in session.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "session/session.h"
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "proto/utf8.h"
+#include "proto/ws_frame.h"
+
+#include <errno.h>
+#include <fanwire/status.h>
+#include <fanwire/types.h>
+#include <string.h>
+
+/* A close frame's payload: 2 octets of code, then the reason. */
+#define REASON_BYTES_MAX (FW_WS_CONTROL_BYTES_MAX - 2)
+
+/* Queues one unmasked frame; false when there is no memory (the session is then ended). */
+static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
+{
+    const struct fw_ws_header header = {
+        .payload_bytes = payload.count, .opcode = opcode, .fin = true};
+    size_t header_bytes = fw_ws_header_bytes(payload.count, false);
+    uint8_t *at = fw_arena_reserve(session->host->arena, header_bytes + payload.count);
+    if (at == NULL) {
+        fw_session_finish(session, FW_END_ABORT);
+        return false;
+    }
+    fw_ws_header_encode(&header, at);
+    if (payload.count > 0)
+        memcpy(at + header_bytes, payload.at, payload.count);
+    fw_session_queue(session, at, header_bytes + payload.count);
+    return true;
+}
+
+/* 1005 ("no code") is never sent: the frame is empty then. */
+static void queue_close(struct fw_session *session, unsigned code, struct fw_bytes reason)
+{
+    uint8_t payload[FW_WS_CONTROL_BYTES_MAX] = {(uint8_t)(code >> 8), (uint8_t)code};
+    fw_assert(reason.count <= REASON_BYTES_MAX);
+    if (reason.count > 0)
+        memcpy(payload + 2, reason.at, reason.count);
+    queue_frame(session, FW_WS_CLOSE,
+                (struct fw_bytes){payload, code == 1005 ? 0 : 2 + reason.count});
+}
+
+/* The time between two looks at a silent peer: the interval, 20 % more or less, so that a million
+ * connections made in one second are not pinged in one second. */
+static uint64_t ping_wait_ms(struct fw_session *session)
+{
+    uint32_t interval = session->host->rules->ping_interval_ms;
+    return interval - interval / 5 + fw_session_jitter(session->host, interval / 5 * 2);
+}
+
+void fw_ws_session_open(struct fw_session *session)
+{
+    fw_assert(session->phase == FW_PHASE_HTTP);
+    session->phase = FW_PHASE_OPEN;
+    session->upgraded = true;
+    fw_ws_decoder_init(&session->in.decoder, false);
+    if (session->host->rules->ping_interval_ms == 0)
+        session->host->up->timer(session, 0);
+    else
+        fw_session_set_timer(session, ping_wait_ms(session));
+}
+
+int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes payload)
+{
+    const struct fw_session_host *host = session->host;
+    if (session->phase != FW_PHASE_OPEN)
+        return FW_ERR_CLOSED;
+    if (payload.count > FW_MESSAGE_BYTES_MAX)
+        return FW_ERR_LIMIT;
+    if (session->outq.queued_bytes > host->rules->output_bytes_max) {
+        session->wants_drain = true;
+        return FW_ERR_BUSY;
+    }
+    /* An echo's text was judged when it came. */
+    bool told = payload.at == host->told_text && payload.count == host->told_text_bytes;
+    if (type == FW_TEXT && !told && !fw_utf8_valid(payload.at, payload.count))
+        return FW_ERR_NOT_UTF8;
+    return queue_frame(session, type, payload) ? 0 : -ENOMEM;
+}
+
+int fw_ws_session_close(struct fw_session *session, unsigned code, struct fw_bytes reason)
+{
+    if (session->phase != FW_PHASE_OPEN)
+        return FW_ERR_CLOSED;
+    if (!fw_ws_close_code_valid(code) || reason.count > REASON_BYTES_MAX ||
+        !fw_utf8_valid(reason.at, reason.count))
+        return FW_ERR_USAGE;
+    session->close_code = (uint16_t)code;
+    session->phase = FW_PHASE_CLOSING;
+    queue_close(session, code, reason);
+    fw_session_set_timer(session, FW_CLOSE_MS);
+    return 0;
+}
+
+void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *reason)
+{
+    if (session->phase == FW_PHASE_OPEN) {
+        session->close_code = (uint16_t)code;
+        queue_close(session, code, fw_bytes_of(reason));
+    }
+    fw_session_finish(session, FW_END_LINGER);
+}
+
+static void got_message(struct fw_session *session, const struct fw_ws_event *event)
+{
+    struct fw_session_host *host = session->host;
+    if (session->phase != FW_PHASE_OPEN)
+        return; /* we have said close: what still comes is not for the program */
+    host->messages_received++;
+    if (event->opcode == FW_WS_TEXT) {
+        host->told_text = event->bytes;
+        host->told_text_bytes = event->bytes_count;
+    }
+    host->up->message(session, event->opcode, event->bytes, event->bytes_count);
+    host->told_text = NULL;
+}
+
+/* A pong for each ping while the peer reads; while it does not, only the newest is kept. */
+static void got_ping(struct fw_session *session, const struct fw_ws_event *event)
+{
+    if (session->phase != FW_PHASE_OPEN)
+        return;
+    struct fw_bytes payload = {event->bytes, event->bytes_count};
+    if (!session->blocked) {
+        queue_frame(session, FW_WS_PONG, payload);
+        return;
+    }
+    if (session->held == NULL)
+        session->held = fw_mem_zero(sizeof *session->held);
+    if (session->held == NULL) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    session->held->has_pong = true;
+    session->held->pong_bytes = (uint8_t)payload.count;
+    if (payload.count > 0)
+        memcpy(session->held->pong, payload.at, payload.count);
+}
+
+void fw_ws_session_drained(struct fw_session *session)
+{
+    struct fw_session_held *held = session->held;
+    if (held == NULL || !held->has_pong || session->phase != FW_PHASE_OPEN)
+        return;
+    held->has_pong = false;
+    queue_frame(session, FW_WS_PONG, (struct fw_bytes){held->pong, held->pong_bytes});
+}
+
+/* The peer closes: say the same back once, then the server closes TCP (RFC 6455, section 7.1.1). */
+static void got_close(struct fw_session *session, const struct fw_ws_event *event)
+{
+    if (session->phase == FW_PHASE_OPEN) {
+        session->close_code = event->close_code;
+        queue_close(session, event->close_code, (struct fw_bytes){0});
+    }
+    fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
+    fw_session_finish(session, FW_END_CLOSE);
+}
+
+static void got_failure(struct fw_session *session, int status)
+{
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_WARN,
+                "a connection was closed with %d: %s", fw_status_answer(status),
+                fw_status_text(status));
+    fw_ws_session_fail(session, (unsigned)fw_status_answer(status), fw_status_text(status));
+}
+
+void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
+{
+    const struct fw_session_rules *rules = session->host->rules;
+    struct fw_ws_event event;
+    while (session->phase != FW_PHASE_DONE) {
+        if (FW_UNLIKELY(session->outq.queued_bytes > rules->output_soft_bytes && bytes_count > 0)) {
+            fw_session_hold(session, bytes, bytes_count);
+            return;
+        }
+        fw_ws_decoder_next(&session->in.decoder, &rules->ws, &bytes, &bytes_count, &event);
+        switch (event.kind) {
+        case FW_WS_NEED_MORE:
+            return;
+        case FW_WS_MESSAGE:
+            got_message(session, &event);
+            break;
+        case FW_WS_GOT_PING:
+            got_ping(session, &event);
+            break;
+        case FW_WS_GOT_PONG:
+            break; /* active_ms says enough */
+        case FW_WS_GOT_CLOSE:
+            got_close(session, &event);
+            break;
+        case FW_WS_FAILED:
+            got_failure(session, event.status);
+            break;
+        }
+    }
+}
+
+/* A silent peer is asked, and ended when it does not answer. The timer is not moved at each message:
+ * it rings, sees that the peer was heard meanwhile, and waits for what is left. */
+static void look_after(struct fw_session *session)
+{
+    const struct fw_session_rules *rules = session->host->rules;
+    uint32_t silent_ms = (uint32_t)session->host->now_ms - session->active_ms;
+    if (session->ping_sent) { /* cleared by whatever the peer says */
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    uint32_t least = rules->ping_interval_ms - rules->ping_interval_ms / 5;
+    if (silent_ms + FW_PING_SLACK_MS < least) {
+        fw_session_set_timer(session, ping_wait_ms(session) - silent_ms);
+        return;
+    }
+    session->ping_sent = true;
+    queue_frame(session, FW_WS_PING, (struct fw_bytes){0});
+    fw_session_set_timer(session, rules->pong_timeout_ms);
+}
+
+void fw_ws_session_timer(struct fw_session *session)
+{
+    if (session->phase == FW_PHASE_OPEN)
+        look_after(session);
+    else
+        fw_session_finish(session, FW_END_ABORT); /* the peer did not answer our close */
+}

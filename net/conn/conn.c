@@ -1,0 +1,421 @@
+/* conn.c: see conn.h.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/conn/conn.h"
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A turn's timers are bounded: a million pings due at once are spread over turns. */
+#define RINGS_PER_TURN_MAX 4096u
+#define FLIGHTS_START      256u
+
+static_assert(offsetof(struct fw_conns, host) == 0, "a session's host is its table");
+static_assert(offsetof(struct fw_conn, session) == 0, "a session's address is its connection's");
+
+enum conn_flags {
+    CONN_LIVE = 1,
+    CONN_DIRTY = 2,
+    CONN_CLOSING = 4, /* the engine was told to close it */
+    CONN_SHUT = 8,    /* our FIN is said; what still comes is swallowed */
+    CONN_PAUSED = 16, /* the engine receives nothing from it */
+};
+
+/* One connection's send of this batch: which pieces it took. */
+struct fw_flight {
+    uint32_t first; /* in pieces */
+    uint32_t count;
+};
+
+static inline struct fw_conn *conn_of(struct fw_session *session)
+{
+    return (struct fw_conn *)(void *)session;
+}
+
+static void *map_zeroed(size_t bytes)
+{
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+int fw_conns_init(struct fw_conns *conns, uint32_t slots_max, uint64_t now_ms)
+{
+    memset(conns, 0, sizeof *conns);
+    conns->slots_max = slots_max;
+    conns->batch = 1;
+    conns->table = map_zeroed(sizeof *conns->table * slots_max);
+    conns->dirty = map_zeroed(sizeof *conns->dirty * slots_max);
+    if (conns->table == NULL || conns->dirty == NULL) {
+        fw_conns_clear(conns);
+        return -ENOMEM;
+    }
+    fw_arena_init(&conns->arena);
+    conns->host.arena = &conns->arena;
+    conns->host.now_ms = now_ms;
+    fw_wheel_init(&conns->wheel, conns->table, sizeof *conns->table,
+                  offsetof(struct fw_conn, timer), now_ms);
+    return 0;
+}
+
+static void drop_pieces(struct fw_conns *conns)
+{
+    for (uint32_t i = 0; i < conns->pieces_count; i++) {
+        if (conns->pieces[i].share != NULL)
+            fw_share_drop(conns->pieces[i].share);
+    }
+    conns->pieces_count = 0;
+    conns->flights_count = 0;
+    conns->batch++;
+}
+
+void fw_conns_clear(struct fw_conns *conns)
+{
+    for (uint32_t slot = 0; conns->live_count > 0 && slot < conns->slots_max; slot++) {
+        struct fw_conn *conn = &conns->table[slot];
+        if (!(conn->flags & CONN_LIVE))
+            continue;
+        fw_session_clear(&conn->session);
+        conn->flags = 0;
+        conns->live_count--;
+    }
+    drop_pieces(conns);
+    fw_arena_clear(&conns->arena);
+    fw_mem_free(conns->flights);
+    fw_mem_free(conns->pieces);
+    if (conns->table != NULL)
+        munmap(conns->table, sizeof *conns->table * conns->slots_max);
+    if (conns->dirty != NULL)
+        munmap(conns->dirty, sizeof *conns->dirty * conns->slots_max);
+    conns->table = NULL;
+    conns->dirty = NULL;
+}
+
+int fw_conns_wait_ms(const struct fw_conns *conns)
+{
+    return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
+}
+
+void fw_conns_stop(struct fw_conns *conns)
+{
+    for (uint32_t slot = 0; slot < conns->slots_max; slot++) {
+        if (conns->table[slot].flags & CONN_LIVE)
+            fw_session_stop(&conns->table[slot].session);
+    }
+}
+
+void fw_conn_changed(struct fw_session *session)
+{
+    struct fw_conn *conn = conn_of(session);
+    if (conn->flags & CONN_DIRTY)
+        return;
+    struct fw_conns *conns = fw_conn_table(conn);
+    conn->flags |= CONN_DIRTY;
+    fw_assert_slow(conns->dirty_count < conns->slots_max);
+    conns->dirty[conns->dirty_count++] = conn->slot;
+}
+
+void fw_conn_set_timer(struct fw_session *session, uint64_t due_ms)
+{
+    struct fw_conn *conn = conn_of(session);
+    struct fw_wheel *wheel = &fw_conn_table(conn)->wheel;
+    if (due_ms == 0)
+        fw_wheel_cancel(wheel, conn->slot);
+    else
+        fw_wheel_set(wheel, conn->slot, due_ms);
+}
+
+/* ---- flushing -------------------------------------------------------------------------------- */
+
+/* Stops, or lets go on, the receiving of a connection, as its session wants. */
+static void steer(struct fw_conns *conns, struct fw_conn *conn)
+{
+    bool full = conn->session.phase != FW_PHASE_DONE && fw_session_full(&conn->session);
+    if (FW_LIKELY(full == ((conn->flags & CONN_PAUSED) != 0)))
+        return;
+    conn->flags ^= CONN_PAUSED;
+    if (full)
+        fw_engine_pause(conns->engine, conn->slot);
+    else
+        fw_engine_resume(conns->engine, conn->slot);
+}
+
+/* Room for one more flight of the most pieces; false when there is no memory. */
+static bool reserve_flight(struct fw_conns *conns)
+{
+    if (FW_UNLIKELY(conns->flights_count == conns->flights_capacity)) {
+        uint32_t wanted = conns->flights_capacity == 0 ? FLIGHTS_START : conns->flights_capacity * 2;
+        struct fw_flight *grown = fw_mem_resize(conns->flights, sizeof *grown * wanted);
+        if (grown == NULL)
+            return false;
+        conns->flights = grown;
+        conns->flights_capacity = wanted;
+    }
+    if (FW_UNLIKELY(conns->pieces_capacity - conns->pieces_count < FW_ENGINE_PIECES_MAX)) {
+        uint32_t wanted = conns->pieces_capacity * 2 + FLIGHTS_START;
+        struct fw_outq_entry *grown = fw_mem_resize(conns->pieces, sizeof *grown * wanted);
+        if (grown == NULL)
+            return false;
+        conns->pieces = grown;
+        conns->pieces_capacity = wanted;
+    }
+    return true;
+}
+
+/* Sends what the queue holds, as one send. */
+static void launch(struct fw_conns *conns, struct fw_conn *conn)
+{
+    struct fw_outq_entry *pieces = &conns->pieces[conns->pieces_count];
+    unsigned count = fw_outq_take(&conn->session.outq, pieces, FW_ENGINE_PIECES_MAX);
+    struct iovec vectors[FW_ENGINE_PIECES_MAX];
+    for (unsigned i = 0; i < count; i++)
+        vectors[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].bytes,
+                                    .iov_len = pieces[i].bytes_count};
+    conn->batch = conns->batch;
+    conn->flight = conns->flights_count;
+    conns->flights[conns->flights_count++] =
+        (struct fw_flight){.first = conns->pieces_count, .count = count};
+    conns->pieces_count += count;
+    conn->session.begun = false;
+    fw_engine_send(conns->engine, conn->slot, vectors, count);
+}
+
+static void close_conn(struct fw_conns *conns, struct fw_conn *conn, bool abort)
+{
+    conn->flags |= CONN_CLOSING;
+    fw_wheel_cancel(&conns->wheel, conn->slot);
+    fw_engine_close(conns->engine, conn->slot, abort);
+}
+
+/* Everything is sent: what the session waits for happens.
+ *
+ * returns      whether to look again next turn
+ */
+static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
+{
+    struct fw_session *session = &conn->session;
+    switch ((enum fw_session_end)session->end) {
+    case FW_END_NOT:
+        if (session->held != NULL || session->wants_drain)
+            fw_session_drained(session);
+        steer(conns, conn);
+        return false;
+    case FW_END_LINGER:
+        if (!(conn->flags & CONN_SHUT)) {
+            conn->flags |= CONN_SHUT;
+            fw_engine_shutdown(conns->engine, conn->slot);
+            fw_conn_set_timer(session, conns->host.now_ms + FW_LINGER_MS);
+        }
+        return false;
+    case FW_END_CLOSE:
+    case FW_END_ABORT:
+        close_conn(conns, conn, session->end == FW_END_ABORT);
+        return false;
+    }
+    return false;
+}
+
+/* Does what a changed connection needs.
+ *
+ * returns      whether to look again next turn
+ */
+static bool flush(struct fw_conns *conns, struct fw_conn *conn)
+{
+    struct fw_session *session = &conn->session;
+    if (FW_UNLIKELY((conn->flags & (CONN_LIVE | CONN_CLOSING)) != CONN_LIVE))
+        return false;
+    if (conn->batch == conns->batch) /* sent this turn already: one send at a time */
+        return true;
+    if (FW_UNLIKELY(session->phase == FW_PHASE_DONE)) {
+        fw_session_leave(session);
+        if (session->end == FW_END_ABORT)
+            fw_outq_clear(&session->outq);
+        else if (conn->flags & CONN_PAUSED)
+            steer(conns, conn); /* the peer's end must be seen */
+    }
+    if (fw_outq_empty(&session->outq))
+        return flushed(conns, conn);
+    if (FW_UNLIKELY(session->blocked)) {
+        steer(conns, conn);
+        return false;
+    }
+    if (FW_UNLIKELY(!reserve_flight(conns))) {
+        fw_session_finish(session, FW_END_ABORT);
+        return true;
+    }
+    launch(conns, conn);
+    /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty. */
+    return !fw_outq_empty(&session->outq) || session->end != FW_END_NOT || session->held != NULL ||
+           session->wants_drain;
+}
+
+/* Arena bytes that stay queued beyond this turn move to the heap. */
+static void keep_queued(struct fw_conn *conn)
+{
+    if (fw_outq_keep(&conn->session.outq) != 0)
+        fw_session_finish(&conn->session, FW_END_ABORT);
+}
+
+/* Flushes every connection that was dirty when the turn ended. Those that want another look, and those
+ * that a closing callback made dirty meanwhile, stay in the list. */
+static void flush_dirty(struct fw_conns *conns)
+{
+    uint32_t count = conns->dirty_count;
+    uint32_t again = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct fw_conn *conn = &conns->table[conns->dirty[i]];
+        conn->flags &= (uint8_t)~CONN_DIRTY;
+        if (flush(conns, conn) && !(conn->flags & CONN_DIRTY)) {
+            conn->flags |= CONN_DIRTY;
+            conns->dirty[again++] = conn->slot;
+        }
+        if (FW_UNLIKELY(!fw_outq_empty(&conn->session.outq)))
+            keep_queued(conn);
+    }
+    uint32_t added = conns->dirty_count - count;
+    memmove(conns->dirty + again, conns->dirty + count, added * sizeof *conns->dirty);
+    conns->dirty_count = again + added;
+    for (uint32_t i = again; i < conns->dirty_count; i++)
+        keep_queued(&conns->table[conns->dirty[i]]);
+}
+
+/* ---- what the engine tells ------------------------------------------------------------------- */
+
+static inline struct fw_conns *enter(void *owner)
+{
+    struct fw_conns *conns = owner;
+    conns->host.now_ms = fw_engine_now_ms(conns->engine);
+    return conns;
+}
+
+static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    (void)tag;
+    fw_assert(slot < conns->slots_max && !(conn->flags & CONN_LIVE));
+    /* A dirty flag of an earlier life says that the slot stands in the list already. */
+    uint8_t dirty = conn->flags & CONN_DIRTY;
+    *conn = (struct fw_conn){.slot = slot, .flags = (uint8_t)(CONN_LIVE | dirty)};
+    conns->live_count++;
+    fw_session_init(&conn->session, &conns->host);
+    conns->on_opened(conns->owner, conn);
+}
+
+static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes_count)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    if (FW_UNLIKELY(conn->flags & CONN_CLOSING))
+        return;
+    fw_session_received(&conn->session, bytes, bytes_count);
+}
+
+static void on_ended(void *owner, uint32_t slot, int status)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    if (!(conn->flags & CONN_CLOSING))
+        fw_session_ended(&conn->session, status);
+}
+
+static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    struct fw_session *session = &conn->session;
+    if (conn->flags & CONN_CLOSING)
+        return;
+    fw_assert(conn->batch == conns->batch);
+    struct fw_flight *flight = &conns->flights[conn->flight];
+    if (status != -EAGAIN) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    struct fw_outq_entry *piece = &conns->pieces[flight->first];
+    struct fw_outq_entry *end = piece + flight->count;
+    while (piece < end && sent_bytes >= piece->bytes_count) {
+        sent_bytes -= piece->bytes_count;
+        piece++;
+    }
+    session->blocked = true;
+    if (piece == end) /* all of it went, and then the socket was full */
+        return;
+    piece->bytes += sent_bytes;
+    piece->bytes_count -= (uint32_t)sent_bytes;
+    session->begun = sent_bytes > 0;
+    if (fw_outq_put_back(&session->outq, piece, (unsigned)(end - piece)) != 0)
+        fw_session_finish(session, FW_END_ABORT);
+    for (; piece < end; piece++)
+        piece->share = NULL; /* their references went back */
+    steer(conns, conn);
+}
+
+static void on_settled(void *owner)
+{
+    struct fw_conns *conns = owner;
+    drop_pieces(conns);
+    fw_arena_reset(&conns->arena);
+}
+
+static void on_writable(void *owner, uint32_t slot)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    conn->session.blocked = false;
+    fw_conn_changed(&conn->session);
+}
+
+static void on_closed(void *owner, uint32_t slot)
+{
+    struct fw_conns *conns = enter(owner);
+    struct fw_conn *conn = &conns->table[slot];
+    fw_assert(conn->flags & CONN_LIVE);
+    fw_session_clear(&conn->session);
+    fw_wheel_cancel(&conns->wheel, slot);
+    /* It may stand in the dirty list still: that flag stays, and its flush finds it dead. */
+    conn->flags &= CONN_DIRTY;
+    conns->live_count--;
+    conns->on_gone(conns->owner, conn);
+}
+
+static void on_wake(void *owner)
+{
+    struct fw_conns *conns = enter(owner);
+    conns->on_wake(conns->owner);
+}
+
+static void ring(void *context, uint32_t slot)
+{
+    struct fw_conns *conns = context;
+    fw_session_timer(&conns->table[slot].session);
+}
+
+static void on_turn_end(void *owner)
+{
+    struct fw_conns *conns = enter(owner);
+    fw_wheel_advance(&conns->wheel, conns->host.now_ms, RINGS_PER_TURN_MAX, ring, conns);
+    conns->on_turn(conns->owner);
+    flush_dirty(conns);
+    /* Nothing is lent, and what stays queued was moved to the heap. */
+    if (conns->flights_count == 0)
+        fw_arena_reset(&conns->arena);
+}
+
+const struct fw_engine_events fw_conns_events = {
+    .on_adopted = on_adopted,
+    .on_received = on_received,
+    .on_ended = on_ended,
+    .on_unsent = on_unsent,
+    .on_settled = on_settled,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
+    .on_wake = on_wake,
+    .on_turn_end = on_turn_end,
+};

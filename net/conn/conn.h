@@ -1,0 +1,96 @@
+/* conn.h: one socket: a slot of the engine, the session on it, and the flushing of what it owes.
+ *
+ * A worker has one table of connections, indexed by the engine's slots and touched on first use. The
+ * table is the engine's owner: it hands received bytes to sessions, and once a turn sends what each
+ * dirty connection owes, in one send.
+ *
+ *   free --on_adopted--> LIVE --session ends, queue flushed--> CLOSING --on_closed--> free
+ *
+ * A flush takes the queue's pieces out at once (a flight) and forgets them when the sends are settled;
+ * only a send that was not whole is looked at again, and its rest put back. Flights of one settlement
+ * are a batch. Thread: the worker's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_NET_CONN_H
+#define FW_NET_CONN_H
+
+#include "base/arena.h"
+#include "base/wheel.h"
+#include "net/engine/engine.h"
+#include "session/session.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fw_conn {
+    struct fw_session session;
+    uint32_t slot;
+    uint32_t batch;  /* the batch of its last flight */
+    uint32_t flight; /* its index there */
+    struct fw_timer timer;
+    uint8_t flags; /* conn.c */
+};
+static_assert(sizeof(struct fw_conn) <= 168, "what an idle connection pays in all, but its slot");
+
+struct fw_flight; /* conn.c */
+
+struct fw_conns {
+    struct fw_session_host host;
+    struct fw_engine *engine;
+    struct fw_conn *table; /* mapped: slots_max of them */
+    uint32_t slots_max;
+    uint32_t live_count;
+    struct fw_wheel wheel;
+    struct fw_arena arena;
+
+    uint32_t *dirty; /* mapped: slots to flush at the end of the turn */
+    uint32_t dirty_count;
+
+    uint32_t batch;
+    struct fw_flight *flights;
+    uint32_t flights_count;
+    uint32_t flights_capacity;
+    struct fw_outq_entry *pieces; /* of all flights */
+    uint32_t pieces_count;
+    uint32_t pieces_capacity;
+
+    /* The floor above, each with `owner`: a connection came or went; the engine was woken; the turn
+     * ends, and more may be queued before the flush. */
+    void *owner;
+    void (*on_opened)(void *owner, struct fw_conn *conn);
+    void (*on_gone)(void *owner, struct fw_conn *conn);
+    void (*on_wake)(void *owner);
+    void (*on_turn)(void *owner);
+};
+
+/* What an engine of connections calls; its owner is the table. */
+extern const struct fw_engine_events fw_conns_events;
+
+/* Makes an empty table. The host's rules, upward calls and log, and the callbacks are the caller's to
+ * set; engine once it exists.
+ *
+ * errors       -ENOMEM
+ */
+int fw_conns_init(struct fw_conns *conns, uint32_t slots_max, uint64_t now_ms);
+
+/* Clears every session that is still there, and frees the table. */
+void fw_conns_clear(struct fw_conns *conns);
+
+/* How long a turn may wait: 0 while there is something left to flush, -1 for ever. */
+int fw_conns_wait_ms(const struct fw_conns *conns);
+
+/* Tells every session that the server stops. */
+void fw_conns_stop(struct fw_conns *conns);
+
+/* For the session's upward calls. */
+void fw_conn_changed(struct fw_session *session);
+void fw_conn_set_timer(struct fw_session *session, uint64_t due_ms);
+
+static inline struct fw_conns *fw_conn_table(const struct fw_conn *conn)
+{
+    return (struct fw_conns *)(void *)conn->session.host; /* its first member */
+}
+
+#endif

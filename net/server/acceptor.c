@@ -1,0 +1,221 @@
+/* acceptor.c: the thread that takes connections and gives each to the worker that has fewest.
+ *
+ * It never drops one for want of room: when every worker is full, what it holds waits, accepting stops
+ * and the kernel's backlog holds the rest; a connection that closes anywhere wakes it. When descriptors
+ * or memory run out it pauses for a while instead of trying at full speed.
+ *
+ *   on_accepted --room--> hand_over --0--> done
+ *        |                    | -ENFILE
+ *        +--every worker full-+--> waits in `tickets`, accepting stops --a worker has room--> hand_over
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/server/server_impl.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fanwire/status.h>
+#include <string.h>
+
+/* Connections in the acceptor's hands at once; accepts in flight are a part of them. */
+#define TICKETS_MAX 4096u
+/* How long accepting pauses when the process or the machine is out of descriptors or memory. */
+#define SHORTAGE_PAUSE_MS 100u
+/* While connections wait for room it also looks by itself, in case a wake was lost to a race. */
+#define FULL_LOOK_MS 100
+
+static_assert(FW_WORKERS_MAX <= 256, "a worker's index fits the octet that `targets` keeps");
+
+static uint64_t load(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* The worker with the fewest connections, those on their way included, or NULL when all are full. */
+static struct fw_worker *choose(struct fw_acceptor *acceptor)
+{
+    struct fw_server *server = acceptor->server;
+    struct fw_worker *best = NULL;
+    uint64_t best_count = server->slots_max;
+    for (unsigned i = 0; i < server->workers_count; i++) {
+        uint64_t count = acceptor->handed[i] - load(&server->workers[i]->gone);
+        if (count < best_count) {
+            best = server->workers[i];
+            best_count = count;
+        }
+    }
+    return best;
+}
+
+static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
+{
+    fw_assert(acceptor->tickets_count < acceptor->tickets_max);
+    acceptor->tickets[acceptor->tickets_count++] = ticket;
+    if (atomic_exchange(&acceptor->server->accepting_blocked, true))
+        return;
+    fw_log(&acceptor->log, FW_LOG_WARN,
+           "every worker is full (%u connections each): new connections wait",
+           acceptor->server->slots_max);
+    fw_engine_accept_pause(acceptor->engine);
+}
+
+static void place(struct fw_acceptor *acceptor, uint32_t ticket)
+{
+    struct fw_worker *worker = choose(acceptor);
+    if (worker == NULL) {
+        keep_waiting(acceptor, ticket);
+        return;
+    }
+    acceptor->handed[worker->index]++;
+    acceptor->targets[ticket] = (uint8_t)worker->index;
+    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, 0);
+}
+
+/* Places what waits, as far as there is room, and opens the door again when nothing waits any more. */
+static void place_waiting(struct fw_acceptor *acceptor)
+{
+    while (acceptor->tickets_count > 0 && choose(acceptor) != NULL)
+        place(acceptor, acceptor->tickets[--acceptor->tickets_count]);
+    if (acceptor->tickets_count == 0 &&
+        atomic_exchange(&acceptor->server->accepting_blocked, false) && acceptor->resume_ms == 0)
+        fw_engine_accept_resume(acceptor->engine);
+}
+
+static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
+                        socklen_t peer_bytes)
+{
+    struct fw_acceptor *acceptor = owner;
+    (void)peer;
+    (void)peer_bytes;
+    if (atomic_load(&acceptor->server->stopping))
+        fw_engine_refuse(acceptor->engine, ticket);
+    else
+        place(acceptor, ticket);
+}
+
+static void on_handed_over(void *owner, uint32_t ticket, int status)
+{
+    struct fw_acceptor *acceptor = owner;
+    if (status == 0)
+        return;
+    acceptor->handed[acceptor->targets[ticket]]--;
+    if (status == -ENFILE)
+        keep_waiting(acceptor, ticket);
+    else
+        fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
+                    "a connection was lost on its way to a worker: %s", fw_status_text(status));
+}
+
+static void on_accept_paused(void *owner, int status)
+{
+    struct fw_acceptor *acceptor = owner;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    acceptor->resume_ms = now_ms + SHORTAGE_PAUSE_MS;
+    fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                "accepting pauses for %u ms: %s; connections wait in the backlog",
+                SHORTAGE_PAUSE_MS, fw_status_text(status));
+}
+
+static void on_nothing(void *owner)
+{
+    (void)owner; /* the loop looks at everything after each turn */
+}
+
+static const struct fw_engine_events acceptor_events = {
+    .on_wake = on_nothing,
+    .on_turn_end = on_nothing,
+    .on_settled = on_nothing,
+    .on_accepted = on_accepted,
+    .on_accept_paused = on_accept_paused,
+    .on_handed_over = on_handed_over,
+};
+
+int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
+{
+    *acceptor = (struct fw_acceptor){.server = server, .tickets_max = TICKETS_MAX};
+    fw_log_init(&acceptor->log, server->log.sink, server->log.context);
+    acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
+    acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
+    acceptor->targets = fw_mem_alloc(TICKETS_MAX);
+    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL)
+        return 0;
+    fw_acceptor_clear(acceptor);
+    return -ENOMEM;
+}
+
+void fw_acceptor_clear(struct fw_acceptor *acceptor)
+{
+    fw_mem_free(acceptor->handed);
+    fw_mem_free(acceptor->tickets);
+    fw_mem_free(acceptor->targets);
+    acceptor->handed = NULL;
+    acceptor->tickets = NULL;
+    acceptor->targets = NULL;
+}
+
+static int start(struct fw_acceptor *acceptor)
+{
+    struct fw_server *server = acceptor->server;
+    uint32_t limit = fw_engine_slots_limit(server->engine_kind);
+    const struct fw_engine_options options = {.slots_max = limit < TICKETS_MAX ? limit
+                                                                               : TICKETS_MAX,
+                                              .receive_bytes = 64 * 1024,
+                                              .owner = acceptor,
+                                              .events = &acceptor_events};
+    int result = fw_engine_create(server->engine_kind, &options, &acceptor->engine);
+    for (unsigned i = 0; result == 0 && i < server->listeners_count; i++)
+        result = fw_engine_listen(acceptor->engine, server->listeners[i].fd);
+    return result;
+}
+
+static int wait_ms(const struct fw_acceptor *acceptor)
+{
+    if (acceptor->resume_ms == 0)
+        return acceptor->tickets_count > 0 ? FULL_LOOK_MS : -1;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    return acceptor->resume_ms > now_ms ? (int)(acceptor->resume_ms - now_ms) : 0;
+}
+
+static void end_shortage(struct fw_acceptor *acceptor)
+{
+    if (acceptor->resume_ms == 0 || fw_engine_now_ms(acceptor->engine) < acceptor->resume_ms)
+        return;
+    acceptor->resume_ms = 0;
+    if (!atomic_load(&acceptor->server->accepting_blocked))
+        fw_engine_accept_resume(acceptor->engine);
+}
+
+/* Tells every worker to stop, and refuses what still comes until the engine goes. */
+static void stop_workers(struct fw_server *server)
+{
+    for (unsigned i = 0; i < server->workers_count; i++)
+        fw_engine_wake(server->workers[i]->engine);
+}
+
+void *fw_acceptor_main(void *argument)
+{
+    struct fw_acceptor *acceptor = argument;
+    struct fw_server *server = acceptor->server;
+    /* Hand-overs need the workers' engines: they come first. */
+    bool run = fw_server_wait_ready(server, server->workers_count);
+    int result = run ? start(acceptor) : 0;
+    if (result == 0 && run)
+        atomic_store(&server->stop_target, acceptor->engine);
+    if (fw_server_thread_ready(server, result) && run) {
+        while (!atomic_load(&server->stopping) && result == 0) {
+            result = fw_engine_turn(acceptor->engine, wait_ms(acceptor));
+            end_shortage(acceptor);
+            if (acceptor->tickets_count > 0)
+                place_waiting(acceptor);
+        }
+        if (result < 0)
+            fw_log(&acceptor->log, FW_LOG_ERROR, "the acceptor ended: its engine failed: %s",
+                   fw_status_text(result));
+        atomic_store(&server->stopping, true);
+        stop_workers(server);
+    }
+    fw_server_thread_ended(server);
+    return NULL;
+}

@@ -1,0 +1,49 @@
+/* mailbox.h: the one way from any thread into a worker.
+ *
+ * A lock-free stack that many push to and one takes whole, and then reverses: posts of one thread stay
+ * in its order. It is bounded by the bytes that wait in it, softly: a publisher looks before it posts.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_NET_MAILBOX_H
+#define FW_NET_MAILBOX_H
+
+#include "hub/msg.h"
+#include "hub/topic.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A message on its way to one worker. */
+struct fw_post {
+    struct fw_post *next;
+    struct fw_topic *topic;
+    struct fw_msg *msg; /* one reference goes with it */
+};
+
+struct fw_mailbox {
+    _Atomic(struct fw_post *) newest;
+    atomic_size_t waiting_bytes;
+};
+
+void fw_mailbox_init(struct fw_mailbox *mailbox);
+
+/* Whether a post of so many bytes may still go in. Thread: any. */
+bool fw_mailbox_has_room(struct fw_mailbox *mailbox, size_t bytes);
+
+/* Posts; gives the post and its message reference.
+ *
+ * returns      whether it was empty: the worker must be woken
+ * thread       any
+ */
+bool fw_mailbox_post(struct fw_mailbox *mailbox, struct fw_post *post);
+
+/* Takes everything, oldest first, as a list through `next`; NULL when there is nothing. Thread: the
+ * worker. */
+struct fw_post *fw_mailbox_take(struct fw_mailbox *mailbox);
+
+/* Says that a taken post has been worked on: its bytes wait no longer. Thread: the worker. */
+void fw_mailbox_done(struct fw_mailbox *mailbox, size_t bytes);
+
+#endif

@@ -1,0 +1,362 @@
+/* worker.c: one thread's share of a server: its engine, connections, hub and mailbox.
+ *
+ * The loop is fw_worker_main, on one screen. What sessions ask of the floors above (session.h) is
+ * answered here: the program's callbacks, the topics.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/server/server_impl.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+#include "session/request.h"
+
+#include <fanwire/conn.h>
+#include <fanwire/status.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Published bytes fanned out in one turn: a burst is sent in pieces that no budget is too small for. */
+#define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
+/* Messages of one topic that the hub is handed at once. */
+#define RUN_MESSAGES_MAX 256u
+
+static inline struct fw_worker *worker_of(struct fw_session *session)
+{
+    return (struct fw_worker *)(void *)session->host; /* the host is the table's first member, the
+                                                         table the worker's */
+}
+static_assert(offsetof(struct fw_worker, conns) == 0, "a session's host is its worker");
+
+static inline struct fw_conn *conn_of(struct fw_session *session)
+{
+    return (struct fw_conn *)(void *)session;
+}
+
+/* Counters have one writer: a plain load and store is enough. */
+static inline void set_count(atomic_uint_fast64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_relaxed);
+}
+
+static inline void count_one(atomic_uint_fast64_t *counter)
+{
+    set_count(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1);
+}
+
+/* ---- what sessions ask ----------------------------------------------------------------------- */
+
+static unsigned up_open(struct fw_session *session, const struct fw_request *request)
+{
+    const struct fw_server_options *options = &worker_of(session)->server->options;
+    return options->on_open == NULL ? 0
+                                    : options->on_open(conn_of(session), request, options->context);
+}
+
+static void up_message(struct fw_session *session, uint8_t type, const uint8_t *bytes, size_t count)
+{
+    const struct fw_server_options *options = &worker_of(session)->server->options;
+    if (options->on_message != NULL)
+        options->on_message(conn_of(session), (enum fw_message_type)type, bytes, count,
+                            options->context);
+}
+
+static void up_closed(struct fw_session *session, unsigned code, struct fw_bytes reason)
+{
+    const struct fw_server_options *options = &worker_of(session)->server->options;
+    if (options->on_close != NULL)
+        options->on_close(conn_of(session), code, (const char *)reason.at, reason.count,
+                          options->context);
+}
+
+static void up_drained(struct fw_session *session)
+{
+    const struct fw_server_options *options = &worker_of(session)->server->options;
+    if (options->on_drain != NULL)
+        options->on_drain(conn_of(session), options->context);
+}
+
+static void up_request(struct fw_session *session, struct fw_request *request)
+{
+    const struct fw_server_options *options = &worker_of(session)->server->options;
+    if (options->on_request != NULL)
+        options->on_request(request, options->context);
+}
+
+static int up_publish(struct fw_session *session, struct fw_bytes topic, uint8_t type,
+                      struct fw_bytes payload, struct fw_published *published_out)
+{
+    struct fw_worker *worker = worker_of(session);
+    return fw_server_publish(worker->server, topic, type, payload, worker->conns.host.now_ms,
+                             published_out);
+}
+
+static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
+                        struct fw_subscription *subscription)
+{
+    struct fw_worker *worker = worker_of(session);
+    return fw_directory_subscribe(&worker->server->directory, worker->index, topic,
+                                  worker->conns.host.now_ms, subscription);
+}
+
+static void up_unsubscribe(struct fw_session *session, struct fw_subscription *subscription)
+{
+    struct fw_worker *worker = worker_of(session);
+    fw_directory_unsubscribe(&worker->server->directory, worker->index, worker->conns.host.now_ms,
+                             subscription);
+}
+
+static int up_info(struct fw_session *session, struct fw_bytes topic,
+                   struct fw_topic_info *info_out)
+{
+    return fw_directory_info(&worker_of(session)->server->directory, topic, info_out);
+}
+
+static bool up_ready(struct fw_session *session)
+{
+    return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
+}
+
+static const struct fw_session_upward upward = {
+    .changed = fw_conn_changed,
+    .timer = fw_conn_set_timer,
+    .open = up_open,
+    .message = up_message,
+    .closed = up_closed,
+    .drained = up_drained,
+    .request = up_request,
+    .publish = up_publish,
+    .subscribe = up_subscribe,
+    .unsubscribe = up_unsubscribe,
+    .info = up_info,
+    .ready = up_ready,
+};
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+/* Cuts a run off the inbox: successive posts of one topic.
+ *
+ * returns      messages written to msgs
+ */
+static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *bytes_out)
+{
+    struct fw_topic *topic = worker->inbox->topic;
+    size_t count = 0;
+    *bytes_out = 0;
+    while (worker->inbox != NULL && worker->inbox->topic == topic && count < RUN_MESSAGES_MAX) {
+        struct fw_post *post = worker->inbox;
+        worker->inbox = post->next;
+        *bytes_out += post->msg->payload_bytes;
+        msgs[count++] = post->msg;
+        fw_mem_free(post);
+    }
+    return count;
+}
+
+/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox. */
+static void deliver_inbox(struct fw_worker *worker)
+{
+    struct fw_msg *msgs[RUN_MESSAGES_MAX];
+    size_t delivered = 0;
+    if (worker->inbox == NULL)
+        worker->inbox = fw_mailbox_take(&worker->mailbox);
+    while (worker->inbox != NULL && delivered < INBOX_BYTES_PER_TURN) {
+        struct fw_topic *topic = worker->inbox->topic;
+        size_t bytes;
+        size_t count = take_run(worker, msgs, &bytes);
+        fw_hub_fan_out(&worker->hub, topic->interests[worker->index].local, msgs, count);
+        fw_mailbox_done(&worker->mailbox, bytes);
+        /* Release: the topic may be freed once this says that nothing is on its way. */
+        atomic_fetch_sub_explicit(&topic->posts, (unsigned)count, memory_order_release);
+        delivered += bytes;
+    }
+}
+
+static void free_inbox(struct fw_worker *worker)
+{
+    while (worker->inbox != NULL || (worker->inbox = fw_mailbox_take(&worker->mailbox)) != NULL) {
+        struct fw_post *post = worker->inbox;
+        worker->inbox = post->next;
+        fw_msg_drop(post->msg);
+        fw_mem_free(post);
+    }
+}
+
+/* ---- what the table of connections tells ----------------------------------------------------- */
+
+static void on_opened(void *owner, struct fw_conn *conn)
+{
+    struct fw_worker *worker = owner;
+    count_one(&worker->opened);
+    if (worker->told_stop)
+        fw_session_stop(&conn->session);
+}
+
+static void on_gone(void *owner, struct fw_conn *conn)
+{
+    struct fw_worker *worker = owner;
+    (void)conn;
+    count_one(&worker->gone);
+    if (atomic_load_explicit(&worker->server->accepting_blocked, memory_order_relaxed)) {
+        struct fw_engine *acceptor = atomic_load(&worker->server->stop_target);
+        if (acceptor != NULL)
+            fw_engine_wake(acceptor);
+    }
+}
+
+/* Messages are looked for at every turn's end; the stop is all that is left to see. */
+static void on_wake(void *owner)
+{
+    struct fw_worker *worker = owner;
+    if (!atomic_load(&worker->server->stopping) || worker->told_stop)
+        return;
+    worker->told_stop = true;
+    worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
+    fw_conns_stop(&worker->conns);
+}
+
+static void on_turn(void *owner)
+{
+    struct fw_worker *worker = owner;
+    deliver_inbox(worker);
+    set_count(&worker->refused, worker->conns.host.handshakes_refused);
+    set_count(&worker->received, worker->conns.host.messages_received);
+    set_count(&worker->delivered, worker->hub.delivered_messages);
+    set_count(&worker->slow, worker->conns.host.slow_closed);
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index)
+{
+    struct fw_worker *worker = fw_mem_zero(sizeof *worker);
+    if (worker == NULL)
+        return NULL;
+    worker->server = server;
+    worker->index = index;
+    fw_hub_init(&worker->hub, fw_session_deliver);
+    fw_mailbox_init(&worker->mailbox);
+    fw_log_init(&worker->log, server->log.sink, server->log.context);
+    return worker;
+}
+
+void fw_worker_destroy(struct fw_worker *worker)
+{
+    if (worker == NULL)
+        return;
+    free_inbox(worker);
+    fw_mem_free(worker);
+}
+
+static int start(struct fw_worker *worker)
+{
+    struct fw_server *server = worker->server;
+    const struct fw_engine_options options = {.slots_max = server->slots_max,
+                                              .receive_bytes = FW_RECEIVE_BYTES_DEFAULT,
+                                              .owner = &worker->conns,
+                                              .events = &fw_conns_events};
+    int result = fw_engine_create(server->engine_kind, &options, &worker->engine);
+    if (result != 0)
+        return result;
+    struct fw_conns *conns = &worker->conns;
+    result = fw_conns_init(conns, server->slots_max, fw_engine_now_ms(worker->engine));
+    if (result != 0)
+        return result;
+    conns->engine = worker->engine;
+    conns->owner = worker;
+    conns->on_opened = on_opened;
+    conns->on_gone = on_gone;
+    conns->on_wake = on_wake;
+    conns->on_turn = on_turn;
+    conns->host.rules = &server->rules;
+    conns->host.up = &upward;
+    conns->host.log = &worker->log;
+    if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 ||
+        conns->host.random == 0)
+        conns->host.random = worker->index + 1; /* jitter only */
+    return 0;
+}
+
+/* How long the next turn may wait. */
+static int wait_ms(const struct fw_worker *worker)
+{
+    if (worker->inbox != NULL)
+        return 0;
+    int wait = fw_conns_wait_ms(&worker->conns);
+    if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))
+        return (int)FW_WHEEL_TICK_MS;
+    return wait;
+}
+
+static bool finished(const struct fw_worker *worker)
+{
+    return worker->told_stop && (worker->conns.live_count == 0 ||
+                                 fw_engine_now_ms(worker->engine) >= worker->stop_ms);
+}
+
+void *fw_worker_main(void *argument)
+{
+    struct fw_worker *worker = argument;
+    struct fw_server *server = worker->server;
+    int result = start(worker);
+    if (fw_server_thread_ready(server, result) &&
+        fw_server_wait_ready(server, server->workers_count + 1)) {
+        while (!finished(worker) && result == 0)
+            result = fw_engine_turn(worker->engine, wait_ms(worker));
+        if (result < 0)
+            fw_log(&worker->log, FW_LOG_ERROR, "worker %u ended: its engine failed: %s",
+                   worker->index, fw_status_text(result));
+    }
+    /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
+    fw_conns_clear(&worker->conns);
+    fw_server_thread_ended(server);
+    return NULL;
+}
+
+/* ---- conn.h ---------------------------------------------------------------------------------- */
+
+int fw_conn_send(fw_conn *conn, enum fw_message_type type, const void *bytes, size_t bytes_count)
+{
+    if ((type != FW_TEXT && type != FW_BINARY) || (bytes == NULL && bytes_count > 0))
+        return FW_ERR_USAGE;
+    return fw_ws_session_send(&conn->session, (uint8_t)type,
+                              (struct fw_bytes){bytes, bytes_count});
+}
+
+int fw_conn_close(fw_conn *conn, unsigned code, const char *reason)
+{
+    return fw_ws_session_close(&conn->session, code, fw_bytes_of(reason == NULL ? "" : reason));
+}
+
+void fw_conn_set_user(fw_conn *conn, void *user)
+{
+    conn->session.user = user;
+}
+
+void *fw_conn_user(const fw_conn *conn)
+{
+    return conn->session.user;
+}
+
+void *fw_conn_context(const fw_conn *conn)
+{
+    return ((const struct fw_worker *)(const void *)conn->session.host)->server->options.context;
+}
+
+size_t fw_conn_queued_bytes(const fw_conn *conn)
+{
+    return conn->session.outq.queued_bytes;
+}
+
+int fw_conn_subscribe(fw_conn *conn, const char *topic)
+{
+    if (conn->session.phase != FW_PHASE_OPEN)
+        return FW_ERR_CLOSED;
+    return fw_session_subscribe(&conn->session, fw_bytes_of(topic));
+}
+
+int fw_conn_unsubscribe(fw_conn *conn, const char *topic)
+{
+    return fw_session_unsubscribe(&conn->session, fw_bytes_of(topic));
+}

@@ -1,0 +1,157 @@
+/* tls_library.c: wolfSSL as a whole: its start, its heap, what it is.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/mem.h"
+#include "net/tls/tls_internal.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <wolfssl/wolfcrypt/ecc.h>
+#include <wolfssl/wolfcrypt/memory.h>
+#include <wolfssl/wolfcrypt/random.h>
+
+/* ---- the heap ---- */
+
+/* wolfSSL allocates for every record, so one counter for all threads would be a line that all cores
+ * pull at. Each thread has a stripe of its own while there are no more than STRIPES; only the sums
+ * mean something, since what one thread allocates another may free. */
+#define STRIPES          64
+#define CACHE_LINE_BYTES 64
+struct stripe {
+    _Alignas(CACHE_LINE_BYTES) _Atomic int64_t bytes;
+    _Atomic int64_t blocks;
+};
+static struct stripe stripes[STRIPES];
+static _Atomic unsigned stripes_taken;
+static _Thread_local struct stripe *my_stripe;
+
+static void count(int64_t bytes, int64_t blocks)
+{
+    if (my_stripe == NULL) {
+        unsigned taken = atomic_fetch_add_explicit(&stripes_taken, 1, memory_order_relaxed);
+        my_stripe = &stripes[taken % STRIPES];
+    }
+    atomic_fetch_add_explicit(&my_stripe->bytes, bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&my_stripe->blocks, blocks, memory_order_relaxed);
+}
+
+static int64_t held(void *block)
+{
+    return (int64_t)malloc_usable_size(block);
+}
+
+static void *library_alloc(size_t bytes)
+{
+    void *block = fw_mem_alloc(bytes > 0 ? bytes : 1);
+    if (block != NULL)
+        count(held(block), 1);
+    return block;
+}
+
+static void library_free(void *block)
+{
+    if (block == NULL)
+        return;
+    count(-held(block), -1);
+    fw_mem_free(block);
+}
+
+static void *library_resize(void *block, size_t bytes)
+{
+    if (block == NULL)
+        return library_alloc(bytes);
+    int64_t before = held(block);
+    void *moved = fw_mem_resize(block, bytes > 0 ? bytes : 1);
+    if (moved != NULL)
+        count(held(moved) - before, 0);
+    return moved;
+}
+
+struct fw_tls_memory fw_tls_memory(void)
+{
+    struct fw_tls_memory sum = {0, 0};
+    for (unsigned i = 0; i < STRIPES; i++) {
+        sum.bytes += atomic_load_explicit(&stripes[i].bytes, memory_order_relaxed);
+        sum.blocks += atomic_load_explicit(&stripes[i].blocks, memory_order_relaxed);
+    }
+    return sum;
+}
+
+/* ---- start ---- */
+
+static pthread_once_t started = PTHREAD_ONCE_INIT;
+static int start_status;
+
+static void start(void)
+{
+    start_status = FW_ERR_TLS_LIBRARY;
+    if (wolfSSL_SetAllocators(library_alloc, library_free, library_resize) != 0)
+        return;
+    if (wolfSSL_Init() != WOLFSSL_SUCCESS)
+        return;
+    start_status = fw_tls_libcrypto_start();
+}
+
+/* The allocators must be in place before wolfSSL allocates anything, so all doors lead here first.
+ * There is no stop: what wolfSSL keeps is for the life of the process. */
+int fw_tls_library_start(void)
+{
+    pthread_once(&started, start);
+    return start_status;
+}
+
+/* ---- what it is ---- */
+
+bool fw_tls_library_is_slow(void)
+{
+#if defined(WOLFSSL_AESNI) || defined(WOLFSSL_ARMASM)
+    return false;
+#else
+    return true;
+#endif
+}
+
+void fw_tls_library(char *line_out, size_t line_bytes)
+{
+    const char *version = wolfSSL_lib_version();
+    if (!fw_tls_library_is_slow())
+        snprintf(line_out, line_bytes, "wolfSSL %s with its own assembly", version);
+    else if (fw_tls_libcrypto_version() != NULL)
+        snprintf(line_out, line_bytes,
+                 "wolfSSL %s of the system, AES-GCM, P-256 and randomness by %s: expect 60 KB per idle "
+                 "connection instead of 3, and half as many handshakes, of a private build",
+                 version, fw_tls_libcrypto_version());
+    else
+        snprintf(line_out, line_bytes,
+                 "wolfSSL %s without hardware AES: expect a thirtieth of the speed of a private build",
+                 version);
+}
+
+/* ---- threads ---- */
+
+void fw_tls_thread_start(void)
+{
+#ifdef FP_ECC
+    /* The table of a point is made when it is used for the second time. */
+    WC_RNG rng;
+    if (fw_tls_library_start() != 0 || wc_InitRng_ex(&rng, NULL, FW_TLS_DEVICE) != 0)
+        return;
+    for (int i = 0; i < 3; i++) {
+        ecc_key key;
+        if (wc_ecc_init(&key) == 0) {
+            wc_ecc_make_key_ex(&rng, 32, &key, ECC_SECP256R1);
+            wc_ecc_free(&key);
+        }
+    }
+    wc_FreeRng(&rng);
+#endif
+}
+
+void fw_tls_thread_stop(void)
+{
+#ifdef FP_ECC
+    wc_ecc_fp_free();
+#endif
+}

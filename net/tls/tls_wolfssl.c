@@ -1,0 +1,734 @@
+/* tls_wolfssl.c: a connection's bytes through wolfSSL.
+ *
+ * wolfSSL pulls its input through a callback, and here it gets one whole record at a time, that the
+ * guard has judged by its header:
+ *
+ *      lent bytes --open_record--> record --fw_tls_io_receive--> wolfSSL --> plain bytes
+ *           |                         ^
+ *           +--a record's first part--+ (the stash, only while a record is cut)
+ *
+ * So wolfSSL never holds memory for bytes that have not come, and between two records we know
+ * whether the last had data. Its output goes through fw_tls_io_send straight into the owner's sink;
+ * there is always room, or the connection dies, so wolfSSL never waits for writing.
+ *
+ *      HELLO --(a whole ClientHello)--> HELLO_READY --begin--> HANDSHAKE --step--> OPEN
+ *                                                                                   |
+ *                        FAILED <--fail, from everywhere         CLOSED <--close_notify
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/check.h"
+#include "base/mem.h"
+#include "net/tls/tls_hello.h"
+#include "net/tls/tls_internal.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <malloc.h>
+
+/* The least that the stash is made for, so that it does not grow byte by byte. */
+#define STASH_BYTES_MIN 512
+
+/* What a record has beside its plaintext: header 5, explicit nonce 8, inner type 1, tag 16. */
+#define RECORD_EXTRA_BYTES 32
+
+/* A piece with at least as much left is encrypted where it lies; smaller ones are gathered first.
+ * Copying 8 KiB costs what a record's header, tag and call cost. */
+#define GATHER_BYTES_MAX 8192
+
+#define ALERT_RECORD_OVERFLOW 22
+#define ALERT_DECODE_ERROR    50
+
+/* ---- small things ---- */
+
+static int fail(struct fw_tls *tls, int status)
+{
+    tls->state = FW_TLS_FAILED;
+    tls->status = status;
+    return status;
+}
+
+static void free_stash(struct fw_tls *tls)
+{
+    fw_mem_free(tls->stash);
+    tls->stash = NULL;
+    tls->stash_bytes = 0;
+    tls->stash_capacity = 0;
+}
+
+/* Appends to the stash, which grows by doubling up to what is wanted in all: announced lengths alone
+ * allocate nothing. */
+static int append_stash(struct fw_tls *tls, const uint8_t *bytes, size_t count, size_t wanted)
+{
+    size_t needed = tls->stash_bytes + count;
+    if (needed > tls->stash_capacity) {
+        size_t capacity = (size_t)tls->stash_capacity * 2;
+        if (capacity < STASH_BYTES_MIN)
+            capacity = STASH_BYTES_MIN;
+        if (capacity > wanted)
+            capacity = wanted;
+        if (capacity < needed)
+            capacity = needed;
+        uint8_t *stash = tls->stash == NULL ? fw_mem_alloc(capacity)
+                                            : fw_mem_resize(tls->stash, capacity);
+        if (stash == NULL)
+            return fail(tls, -ENOMEM);
+        tls->stash = stash;
+        tls->stash_capacity = (uint32_t)capacity;
+    }
+    memcpy(tls->stash + tls->stash_bytes, bytes, count);
+    tls->stash_bytes = (uint32_t)needed;
+    return 0;
+}
+
+static char *copy_string(const char *string)
+{
+    size_t bytes = strlen(string) + 1;
+    char *copy = fw_mem_alloc(bytes);
+    if (copy != NULL)
+        memcpy(copy, string, bytes);
+    return copy;
+}
+
+bool fw_tls_sink_grow(struct fw_tls_sink *sink, size_t more)
+{
+    size_t capacity = sink->capacity < 4096 ? 4096 : sink->capacity;
+    while (capacity - sink->count < more)
+        capacity *= 2;
+    uint8_t *bytes = sink->bytes == NULL ? fw_mem_alloc(capacity)
+                                         : fw_mem_resize(sink->bytes, capacity);
+    if (bytes == NULL)
+        return false;
+    sink->bytes = bytes;
+    sink->capacity = capacity;
+    return true;
+}
+
+static bool reserve(struct fw_tls_sink *sink, size_t more)
+{
+    return sink->capacity - sink->count >= more || sink->grow(sink, more);
+}
+
+/* ---- records in ---- */
+
+static enum fw_tls_phase phase(const struct fw_tls *tls)
+{
+    if (tls->state != FW_TLS_OPEN)
+        return FW_TLS_PHASE_HANDSHAKE;
+    return wolfSSL_GetVersion(tls->ssl) == WOLFSSL_TLSV1_3 ? FW_TLS_PHASE_OPEN_13
+                                                           : FW_TLS_PHASE_OPEN_12;
+}
+
+static void consume(struct fw_tls *tls, size_t count)
+{
+    tls->input += count;
+    tls->input_bytes -= count;
+}
+
+/* Moves what a record still lacks from the lent bytes to the stash. 1 when it has `wanted`. */
+static int gather(struct fw_tls *tls, size_t wanted)
+{
+    size_t lacking = wanted > tls->stash_bytes ? wanted - tls->stash_bytes : 0;
+    size_t count = lacking < tls->input_bytes ? lacking : tls->input_bytes;
+    if (count > 0) {
+        int status = append_stash(tls, tls->input, count, FW_TLS_RECORD_BODY_BYTES_MAX);
+        if (status != 0)
+            return status;
+        consume(tls, count);
+    }
+    return count == lacking;
+}
+
+static ssize_t judge(struct fw_tls *tls, const uint8_t *header)
+{
+    ssize_t record_bytes = fw_tls_guard_record(&tls->guard, phase(tls), header);
+    return record_bytes < 0 ? fail(tls, (int)record_bytes) : record_bytes;
+}
+
+/* Goes on with a record that was cut. Its header is judged when it becomes whole, once: that is what
+ * tls->cut_bytes, the length it said, remembers. */
+static int open_cut_record(struct fw_tls *tls)
+{
+    if (tls->cut_bytes == 0) {
+        int whole = gather(tls, FW_TLS_RECORD_HEADER_BYTES);
+        if (whole <= 0)
+            return whole;
+        ssize_t record_bytes = judge(tls, tls->stash);
+        if (record_bytes < 0)
+            return (int)record_bytes;
+        tls->cut_bytes = (uint32_t)record_bytes;
+    }
+    int whole = gather(tls, tls->cut_bytes);
+    if (whole <= 0)
+        return whole;
+    tls->record = tls->stash;
+    tls->record_bytes = tls->stash_bytes;
+    tls->cut_bytes = 0;
+    tls->stash_bytes = 0; /* its bytes stay until wolfSSL has asked for more than them */
+    return 1;
+}
+
+/* Makes the next whole record available to wolfSSL.
+ *
+ * returns      1; 0 when more bytes must come, and then nothing lent is used any more
+ */
+static int open_record(struct fw_tls *tls)
+{
+    fw_assert(tls->record_bytes == 0);
+    if (tls->stash != NULL && tls->stash_bytes == 0)
+        free_stash(tls);
+    if (tls->stash_bytes > 0 || tls->input_bytes < FW_TLS_RECORD_HEADER_BYTES)
+        return tls->stash_bytes + tls->input_bytes > 0 ? open_cut_record(tls) : 0;
+
+    ssize_t record_bytes = judge(tls, tls->input);
+    if (record_bytes < 0)
+        return (int)record_bytes;
+    if ((size_t)record_bytes > tls->input_bytes) {
+        tls->cut_bytes = (uint32_t)record_bytes;
+        return open_cut_record(tls);
+    }
+    tls->record = tls->input;
+    tls->record_bytes = (size_t)record_bytes;
+    consume(tls, (size_t)record_bytes);
+    return 1;
+}
+
+int fw_tls_io_receive(WOLFSSL *ssl, char *bytes, int bytes_count, void *context)
+{
+    (void)ssl;
+    struct fw_tls *tls = context;
+    if (tls->record_bytes == 0)
+        return WOLFSSL_CBIO_ERR_WANT_READ;
+    size_t count = (size_t)bytes_count < tls->record_bytes ? (size_t)bytes_count : tls->record_bytes;
+    memcpy(bytes, tls->record, count);
+    tls->record += count;
+    tls->record_bytes -= count;
+    return (int)count;
+}
+
+int fw_tls_io_send(WOLFSSL *ssl, char *bytes, int bytes_count, void *context)
+{
+    (void)ssl;
+    struct fw_tls *tls = context;
+    if (tls->sink == NULL || !reserve(tls->sink, (size_t)bytes_count)) {
+        tls->status = -ENOMEM;
+        return WOLFSSL_CBIO_ERR_GENERAL;
+    }
+    memcpy(tls->sink->bytes + tls->sink->count, bytes, (size_t)bytes_count);
+    tls->sink->count += (size_t)bytes_count;
+    return bytes_count;
+}
+
+/* ---- failing ---- */
+
+static int16_t fatal_alert(const struct fw_tls *tls)
+{
+    WOLFSSL_ALERT_HISTORY history;
+    if (wolfSSL_get_alert_history(tls->ssl, &history) != WOLFSSL_SUCCESS ||
+        history.last_rx.code <= 0 || history.last_rx.code > 255)
+        return -1;
+    return (int16_t)history.last_rx.code;
+}
+
+/* Finds the clearest name for why wolfSSL stopped: what the certificate callback found, what the
+ * peer said, what the sink could not hold, and only then wolfSSL's own error. */
+static int fail_library(struct fw_tls *tls, int library_error)
+{
+    tls->library_error = library_error;
+    if (tls->peer_status != 0)
+        return fail(tls, tls->peer_status);
+    if (tls->status != 0)
+        return fail(tls, tls->status);
+    tls->alert = fatal_alert(tls);
+    if (tls->alert >= 0 && (library_error == FATAL_ERROR || library_error == WOLFSSL_FATAL_ERROR))
+        return fail(tls, FW_ERR_TLS_ALERT);
+    return fail(tls, fw_tls_status_of(library_error));
+}
+
+/* A peer that is refused before wolfSSL has a session for it is told why as well, once. */
+static void send_owed_alert(struct fw_tls *tls, struct fw_tls_sink *sink)
+{
+    const uint8_t record[] = {FW_TLS_ALERT, 3, 3, 0, 2, 2, tls->alert_owed};
+    if (tls->alert_owed == 0 || !reserve(sink, sizeof record))
+        return;
+    memcpy(sink->bytes + sink->count, record, sizeof record);
+    sink->count += sizeof record;
+    tls->alert_owed = 0;
+}
+
+static int fail_hello(struct fw_tls *tls, int status)
+{
+    if (status == FW_ERR_TLS_HELLO)
+        tls->alert_owed = ALERT_DECODE_ERROR;
+    else if (status == FW_ERR_TLS_HELLO_TOO_LARGE)
+        tls->alert_owed = ALERT_RECORD_OVERFLOW;
+    return fail(tls, status);
+}
+
+/* ---- the handshake ---- */
+
+static int begin_session(struct fw_tls *tls, struct fw_tls_identity *identity)
+{
+    const struct fw_tls_context *context = tls->context;
+    tls->ssl = wolfSSL_new(identity->ctx);
+    if (tls->ssl == NULL)
+        return fail(tls, -ENOMEM);
+    wolfSSL_SetIOReadCtx(tls->ssl, tls);
+    wolfSSL_SetIOWriteCtx(tls->ssl, tls);
+    wolfSSL_SetCertCbCtx(tls->ssl, tls);
+    if (context->alpn[0] != '\0') {
+        char alpn[sizeof context->alpn];
+        memcpy(alpn, context->alpn, sizeof alpn);
+        int used = wolfSSL_UseALPN(tls->ssl, alpn, (unsigned)strlen(alpn),
+                                   WOLFSSL_ALPN_FAILED_ON_MISMATCH);
+        if (used != WOLFSSL_SUCCESS)
+            return fail(tls, used == MEMORY_E || used == MEMORY_ERROR ? -ENOMEM
+                                                                      : FW_ERR_TLS_LIBRARY);
+    }
+    return 0;
+}
+
+/* A server's session, now that its ClientHello is whole: the stash becomes what is lent. */
+static int begin_server(struct fw_tls *tls)
+{
+    int status = begin_session(tls, fw_tls_context_choose(tls->context, tls->host));
+    if (status != 0)
+        return status;
+    uint32_t left = FW_TLS_CLIENT_FLIGHT_BYTES_MAX + tls->stash_bytes;
+    if (tls->context->checks_peer)
+        left += FW_TLS_CLIENT_CERTIFICATE_BYTES_MAX;
+    fw_tls_guard_init(&tls->guard, left);
+    tls->state = FW_TLS_HANDSHAKE;
+    return 0;
+}
+
+static int become_open(struct fw_tls *tls)
+{
+    /* A build whose callback is not called would let everybody in: no word, no entry. A resumed
+     * session was checked when it was made. */
+    if (tls->context->checks_peer && !tls->peer_checked && !wolfSSL_session_reused(tls->ssl))
+        return fail(tls, FW_ERR_TLS_CERT_MISSING);
+    int plain_max = wolfSSL_GetMaxOutputSize(tls->ssl);
+    if (plain_max <= 0)
+        return fail(tls, FW_ERR_TLS_LIBRARY);
+    tls->record_plain_max =
+        (uint16_t)(plain_max < FW_TLS_PLAIN_BYTES_MAX ? plain_max : FW_TLS_PLAIN_BYTES_MAX);
+    tls->state = FW_TLS_OPEN;
+    return 0;
+}
+
+/* One call of wolfSSL's, handshake or read. Bytes read; 0 when the handshake went on or more input is
+ * wanted, which *wants_out tells; or the error. */
+static ssize_t step(struct fw_tls *tls, uint8_t *out, size_t out_bytes, bool *wants_out)
+{
+    int got;
+    *wants_out = false;
+    if (tls->state == FW_TLS_HANDSHAKE) {
+        got = tls->context->role == FW_TLS_SERVER ? wolfSSL_accept(tls->ssl)
+                                                  : wolfSSL_connect(tls->ssl);
+        if (got == WOLFSSL_SUCCESS)
+            return become_open(tls);
+    } else {
+        got = wolfSSL_read(tls->ssl, out, out_bytes < INT_MAX ? (int)out_bytes : INT_MAX);
+        if (got > 0) {
+            fw_tls_guard_paid(&tls->guard, (size_t)got);
+            return got;
+        }
+    }
+    int error = wolfSSL_get_error(tls->ssl, got);
+    if (error == WOLFSSL_ERROR_WANT_READ) {
+        *wants_out = true;
+        return 0;
+    }
+    if (error == WOLFSSL_ERROR_ZERO_RETURN && tls->state == FW_TLS_OPEN) {
+        tls->state = FW_TLS_CLOSED;
+        return FW_ERR_TLS_ENDED;
+    }
+    return fail_library(tls, error);
+}
+
+static ssize_t run(struct fw_tls *tls, uint8_t *out, size_t out_bytes)
+{
+    for (;;) {
+        bool wants;
+        ssize_t got = step(tls, out, out_bytes, &wants);
+        if (got != 0)
+            return got;
+        if (wants) {
+            int opened = open_record(tls);
+            if (opened <= 0)
+                return opened;
+        }
+    }
+}
+
+/* ---- the public functions, in the header's order ---- */
+
+static int begin_client(struct fw_tls *tls, const struct fw_tls_session *session)
+{
+    int status = begin_session(tls, &tls->context->identities[0]);
+    if (status != 0)
+        return status;
+    uint8_t address[16];
+    const char *host = tls->host;
+    bool is_name = host != NULL && inet_pton(AF_INET, host, address) != 1 &&
+                   inet_pton(AF_INET6, host, address) != 1;
+    if (is_name && wolfSSL_UseSNI(tls->ssl, WOLFSSL_SNI_HOST_NAME, host,
+                                  (unsigned short)strlen(host)) != WOLFSSL_SUCCESS)
+        return fail(tls, -ENOMEM);
+    if (session != NULL && host != NULL && strcmp(session->host, host) == 0)
+        wolfSSL_set_session(tls->ssl, session->session); /* refused: a full handshake, as well */
+    fw_tls_guard_init(&tls->guard, FW_TLS_SERVER_FLIGHT_BYTES_MAX);
+    tls->state = FW_TLS_HANDSHAKE;
+    return 0;
+}
+
+int fw_tls_create(struct fw_tls_context *context, const char *host,
+                  const struct fw_tls_session *session, struct fw_tls **tls_out)
+{
+    bool client = context->role == FW_TLS_CLIENT;
+    if (client ? host == NULL && context->checks_peer : host != NULL)
+        return FW_ERR_USAGE;
+    if (host != NULL && (host[0] == '\0' || strlen(host) > FW_TLS_HOST_CHARS_MAX))
+        return FW_ERR_USAGE;
+    struct fw_tls *tls = fw_mem_zero(sizeof *tls);
+    if (tls == NULL)
+        return -ENOMEM;
+    tls->state = FW_TLS_HELLO;
+    tls->alert = -1;
+    fw_tls_context_hold(context);
+    tls->context = context;
+    int status = 0;
+    if (host != NULL && (tls->host = copy_string(host)) == NULL)
+        status = -ENOMEM;
+    if (status == 0 && client)
+        status = begin_client(tls, session);
+    if (status != 0) {
+        fw_tls_destroy(tls);
+        return status;
+    }
+    *tls_out = tls;
+    return 0;
+}
+
+void fw_tls_destroy(struct fw_tls *tls)
+{
+    if (tls == NULL)
+        return;
+    wolfSSL_free(tls->ssl);
+    free_stash(tls);
+    fw_mem_free(tls->kept);
+    fw_mem_free(tls->host);
+    fw_mem_free(tls->peer_subject);
+    fw_tls_context_drop(tls->context);
+    fw_mem_free(tls);
+}
+
+enum fw_tls_state fw_tls_state(const struct fw_tls *tls)
+{
+    return (enum fw_tls_state)tls->state;
+}
+
+/* Before the ClientHello is whole, all that comes is kept, and judged as far as it goes. */
+static int receive_hello(struct fw_tls *tls, const uint8_t *bytes, size_t bytes_count)
+{
+    char host[FW_TLS_HOST_CHARS_MAX + 1];
+    if (bytes_count > FW_TLS_HELLO_BYTES_MAX - tls->stash_bytes) {
+        /* Garbage is called garbage, however long: its first bytes tell. */
+        ssize_t whole = tls->stash_bytes == 0 ? fw_tls_hello_check(bytes, bytes_count, host) : 0;
+        return fail_hello(tls, whole < 0 ? (int)whole : FW_ERR_TLS_HELLO_TOO_LARGE);
+    }
+    int status = append_stash(tls, bytes, bytes_count, FW_TLS_HELLO_BYTES_MAX);
+    if (status != 0 || tls->state == FW_TLS_HELLO_READY)
+        return status;
+    ssize_t whole = fw_tls_hello_check(tls->stash, tls->stash_bytes, host);
+    if (whole <= 0)
+        return whole < 0 ? fail_hello(tls, (int)whole) : 0;
+    if (host[0] != '\0' && (tls->host = copy_string(host)) == NULL)
+        return fail(tls, -ENOMEM);
+    tls->state = FW_TLS_HELLO_READY;
+    return 0;
+}
+
+static void free_kept(struct fw_tls *tls)
+{
+    fw_mem_free(tls->kept);
+    tls->kept = NULL;
+    tls->input = NULL;
+    tls->input_bytes = 0;
+}
+
+/* Makes the input, and more bytes behind it, our own. */
+static int keep(struct fw_tls *tls, const uint8_t *more, size_t more_count)
+{
+    uint8_t *kept = fw_mem_alloc(tls->input_bytes + more_count);
+    if (kept == NULL)
+        return fail(tls, -ENOMEM);
+    memcpy(kept, tls->input, tls->input_bytes);
+    if (more_count > 0)
+        memcpy(kept + tls->input_bytes, more, more_count);
+    size_t kept_bytes = tls->input_bytes + more_count;
+    free_kept(tls);
+    tls->kept = kept;
+    tls->input = kept;
+    tls->input_bytes = kept_bytes;
+    return 0;
+}
+
+int fw_tls_received(struct fw_tls *tls, const uint8_t *bytes, size_t bytes_count)
+{
+    switch (fw_tls_state(tls)) {
+    case FW_TLS_HELLO:
+    case FW_TLS_HELLO_READY:
+        return receive_hello(tls, bytes, bytes_count);
+    case FW_TLS_HANDSHAKE:
+    case FW_TLS_OPEN:
+        if (tls->input_bytes > 0) {
+            fw_assert(tls->kept != NULL); /* else what was lent before is gone */
+            return keep(tls, bytes, bytes_count);
+        }
+        tls->input = bytes;
+        tls->input_bytes = bytes_count;
+        return 0;
+    case FW_TLS_CLOSED:
+        return FW_ERR_TLS_ENDED;
+    case FW_TLS_FAILED:
+        return tls->status;
+    }
+    return FW_ERR_TLS_LIBRARY;
+}
+
+/* Runs on the ClientHello, which lies in the stash: that becomes the input. */
+static ssize_t run_hello(struct fw_tls *tls, uint8_t *out, size_t out_bytes)
+{
+    int status = begin_server(tls);
+    if (status != 0)
+        return status;
+    tls->kept = tls->stash;
+    tls->input = tls->stash;
+    tls->input_bytes = tls->stash_bytes;
+    tls->stash = NULL;
+    tls->stash_bytes = 0;
+    tls->stash_capacity = 0;
+    return run(tls, out, out_bytes);
+}
+
+static ssize_t run_state(struct fw_tls *tls, uint8_t *out, size_t out_bytes)
+{
+    switch (fw_tls_state(tls)) {
+    case FW_TLS_HELLO:
+        return 0;
+    case FW_TLS_HELLO_READY:
+        return run_hello(tls, out, out_bytes);
+    case FW_TLS_HANDSHAKE:
+    case FW_TLS_OPEN:
+        return run(tls, out, out_bytes);
+    case FW_TLS_CLOSED:
+        return FW_ERR_TLS_ENDED;
+    case FW_TLS_FAILED:
+        send_owed_alert(tls, tls->sink);
+        return tls->status;
+    }
+    return FW_ERR_TLS_LIBRARY;
+}
+
+ssize_t fw_tls_plain(struct fw_tls *tls, uint8_t *out, size_t out_bytes, struct fw_tls_sink *sink)
+{
+    tls->sink = sink;
+    ssize_t got = run_state(tls, out, out_bytes);
+    tls->sink = NULL;
+    if (got > 0)
+        return got;
+    free_kept(tls);
+    if (got < 0) {
+        free_stash(tls);
+        tls->record_bytes = 0;
+    }
+    return got;
+}
+
+int fw_tls_keep(struct fw_tls *tls)
+{
+    /* A record that wolfSSL has begun to read, it has read whole: only bytes behind it are lent. */
+    fw_assert(tls->record_bytes == 0);
+    if (tls->input_bytes == 0 || tls->kept != NULL)
+        return 0;
+    return keep(tls, NULL, 0);
+}
+
+/* ---- records out ---- */
+
+static int seal(struct fw_tls *tls, const uint8_t *plain, size_t count)
+{
+    int written = wolfSSL_write(tls->ssl, plain, (int)count);
+    if (written == (int)count)
+        return 0;
+    return fail_library(tls, wolfSSL_get_error(tls->ssl, written));
+}
+
+/* Where in the pieces the sending stands. */
+struct cursor {
+    const struct iovec *piece;
+    unsigned pieces_left;
+    size_t at; /* in *piece */
+};
+
+static size_t here(const struct cursor *cursor)
+{
+    return cursor->piece->iov_len - cursor->at;
+}
+
+static const uint8_t *advance(struct cursor *cursor, size_t count)
+{
+    const uint8_t *bytes = (const uint8_t *)cursor->piece->iov_base + cursor->at;
+    cursor->at += count;
+    while (cursor->pieces_left > 0 && cursor->at == cursor->piece->iov_len) {
+        cursor->piece++;
+        cursor->pieces_left--;
+        cursor->at = 0;
+    }
+    return bytes;
+}
+
+/* The bytes of small pieces from the cursor on, no more than fit a record. */
+static size_t gatherable(const struct cursor *cursor, size_t most)
+{
+    size_t sum = here(cursor);
+    for (unsigned i = 1; i < cursor->pieces_left && sum < most; i++) {
+        if (cursor->piece[i].iov_len >= GATHER_BYTES_MAX)
+            break;
+        sum += cursor->piece[i].iov_len;
+    }
+    return sum < most ? sum : most;
+}
+
+/* Encrypts what begins at the cursor as one record.
+ *
+ * Small pieces are gathered in the sink's free space, just where the record will stand: wolfSSL has
+ * copied the plaintext into the record before it hands the record over, so the one may overwrite
+ * the other. */
+static int send_record(struct fw_tls *tls, struct cursor *cursor)
+{
+    size_t most = tls->record_plain_max;
+    if (cursor->pieces_left == 1 || here(cursor) >= GATHER_BYTES_MAX) {
+        size_t count = here(cursor) < most ? here(cursor) : most;
+        return seal(tls, advance(cursor, count), count);
+    }
+    if (!reserve(tls->sink, gatherable(cursor, most) + RECORD_EXTRA_BYTES))
+        return fail(tls, -ENOMEM);
+    uint8_t *gathered = tls->sink->bytes + tls->sink->count;
+    size_t gathered_bytes = 0;
+    while (cursor->pieces_left > 0 && gathered_bytes < most && here(cursor) < GATHER_BYTES_MAX) {
+        size_t room = most - gathered_bytes;
+        size_t count = here(cursor) < room ? here(cursor) : room;
+        memcpy(gathered + gathered_bytes, advance(cursor, count), count);
+        gathered_bytes += count;
+    }
+    return seal(tls, gathered, gathered_bytes);
+}
+
+int fw_tls_send(struct fw_tls *tls, const struct iovec *pieces, unsigned pieces_count,
+                struct fw_tls_sink *sink)
+{
+    if (tls->state == FW_TLS_FAILED)
+        return tls->status;
+    fw_assert((tls->state == FW_TLS_OPEN || tls->state == FW_TLS_CLOSED) && !tls->ended);
+    int status = 0;
+    struct cursor cursor = {pieces, pieces_count, 0};
+    tls->sink = sink;
+    if (pieces_count > 0)
+        advance(&cursor, 0); /* over empty pieces */
+    while (cursor.pieces_left > 0 && status == 0)
+        status = send_record(tls, &cursor);
+    tls->sink = NULL;
+    return status;
+}
+
+int fw_tls_end(struct fw_tls *tls, struct fw_tls_sink *sink)
+{
+    if (tls->state == FW_TLS_FAILED)
+        return tls->status;
+    if (tls->ended || (tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED))
+        return 0;
+    tls->ended = true;
+    tls->sink = sink;
+    int told = wolfSSL_shutdown(tls->ssl);
+    tls->sink = NULL;
+    return told < 0 && tls->status != 0 ? fail(tls, tls->status) : 0;
+}
+
+/* ---- what was negotiated ---- */
+
+const char *fw_tls_server_name(const struct fw_tls *tls)
+{
+    return tls->host;
+}
+
+const char *fw_tls_alpn(const struct fw_tls *tls)
+{
+    char *name = NULL;
+    unsigned short bytes = 0;
+    if (tls->ssl == NULL || wolfSSL_ALPN_GetProtocol(tls->ssl, &name, &bytes) != WOLFSSL_SUCCESS)
+        return NULL;
+    /* There is one protocol that it can be; the context's own string lives longer. */
+    return bytes > 0 ? tls->context->alpn : NULL;
+}
+
+const char *fw_tls_peer_subject(const struct fw_tls *tls)
+{
+    return tls->peer_subject;
+}
+
+const char *fw_tls_version(const struct fw_tls *tls)
+{
+    return tls->ssl != NULL ? wolfSSL_get_version(tls->ssl) : NULL;
+}
+
+const char *fw_tls_cipher(const struct fw_tls *tls)
+{
+    return tls->ssl != NULL ? wolfSSL_get_cipher_name(tls->ssl) : NULL;
+}
+
+bool fw_tls_resumed(const struct fw_tls *tls)
+{
+    return tls->ssl != NULL && wolfSSL_session_reused(tls->ssl) != 0;
+}
+
+size_t fw_tls_bytes(const struct fw_tls *tls)
+{
+    size_t bytes = malloc_usable_size((void *)(uintptr_t)tls);
+    if (tls->stash != NULL)
+        bytes += malloc_usable_size(tls->stash);
+    if (tls->host != NULL)
+        bytes += malloc_usable_size(tls->host);
+    if (tls->peer_subject != NULL)
+        bytes += malloc_usable_size(tls->peer_subject);
+    return bytes;
+}
+
+int fw_tls_session_save(struct fw_tls *tls, struct fw_tls_session **session_out)
+{
+    if (tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED)
+        return FW_ERR_ABSENT;
+    const char *host = tls->host != NULL ? tls->host : "";
+    struct fw_tls_session *session = fw_mem_alloc(sizeof *session + strlen(host) + 1);
+    if (session == NULL)
+        return -ENOMEM;
+    session->session = wolfSSL_get1_session(tls->ssl);
+    if (session->session == NULL) {
+        fw_mem_free(session);
+        return FW_ERR_ABSENT;
+    }
+    memcpy(session->host, host, strlen(host) + 1);
+    *session_out = session;
+    return 0;
+}
+
+void fw_tls_session_destroy(struct fw_tls_session *session)
+{
+    if (session == NULL)
+        return;
+    wolfSSL_SESSION_free(session->session);
+    fw_mem_free(session);
+}

@@ -1,0 +1,789 @@
+/* engine_sim.c: the engine of engine_sim.h.
+ *
+ * One turn, in the order of engine.h:
+ *
+ *   settle (what settles late) -> for each slot, from a random one on: on_adopted, on_writable,
+ *   on_received, on_ended, on_closed -> on_handed_over, on_accepted -> on_wake -> on_turn_end ->
+ *   settle (what does not)
+ *
+ * on_closed comes in a later turn than the close, with a settlement between, so that no send of one
+ * life is told in the next.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "support/engine_sim.h"
+
+#include "net/engine/engine_ops.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NONE UINT32_MAX
+/* Turns that fw_sim_run makes before it says that something spins. */
+#define TURNS_MAX 100000
+
+struct buffer {
+    uint8_t *bytes;
+    size_t count;
+    size_t capacity;
+};
+
+/* A fact that a slot's owner or peer brought about, in its present life. */
+struct slot {
+    enum fw_sim_state state;
+    bool dying; /* on_closed is to be told, from turn dying_from on */
+    bool paused;
+    bool shut;
+    bool blocked; /* on_writable is promised */
+    bool lent;    /* a send is not settled yet */
+    bool has_end; /* the peer ended, with end_status */
+    bool ended;   /* on_ended was told */
+    int end_status;
+    int refuse_status;
+    uint32_t tag;
+    uint64_t dying_from;
+    size_t window_bytes;
+    size_t after_pause_bytes; /* may be delivered although it is paused */
+    struct buffer in;
+    size_t in_at; /* delivered so far */
+    size_t *cuts; /* offsets into `in`, ascending */
+    size_t cuts_count;
+    struct buffer out;
+};
+
+/* One send between the call and its settlement. */
+struct lent {
+    uint32_t slot;
+    bool done; /* the outcome below is known */
+    size_t sent_bytes;
+    int status;
+    uint64_t hash; /* of the bytes when they were lent */
+    unsigned pieces_count;
+    struct iovec pieces[FW_ENGINE_PIECES_MAX];
+};
+
+enum ticket_state { TICKET_FREE, TICKET_HELD, TICKET_MOVING };
+
+struct ticket {
+    enum ticket_state state;
+    int status;
+};
+
+struct fw_sim {
+    struct fw_engine base;
+    struct fw_sim_knobs knobs;
+    uint64_t random;
+    uint64_t clock_ms;
+    pthread_t thread;
+    bool in_turn;
+    uint32_t slots_max;
+    struct slot *slots;
+    struct lent *lents; /* slots_max of them */
+    uint32_t lents_count;
+    bool owner_called; /* after on_turn_end */
+    atomic_bool woken;
+
+    bool listening;
+    bool accept_paused;
+    int accept_status;
+    unsigned backlog;
+    struct ticket *tickets; /* slots_max of them */
+
+    uint64_t completions;
+    void (*hook)(void *context, struct fw_sim *sim, uint64_t completion);
+    void *hook_context;
+};
+
+/* ---- helpers --------------------------------------------------------------------------------- */
+
+_Noreturn __attribute__((format(printf, 1, 2))) static void broken(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("engine_sim: the contract of engine.h is broken: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    abort();
+}
+
+static void *checked(void *block)
+{
+    if (block == NULL) {
+        fputs("engine_sim: out of memory\n", stderr);
+        abort();
+    }
+    return block;
+}
+
+static void append(struct buffer *buffer, const void *bytes, size_t bytes_count)
+{
+    if (bytes_count == 0)
+        return;
+    if (buffer->count + bytes_count > buffer->capacity) {
+        buffer->capacity = 2 * (buffer->count + bytes_count);
+        buffer->bytes = checked(realloc(buffer->bytes, buffer->capacity));
+    }
+    memcpy(buffer->bytes + buffer->count, bytes, bytes_count);
+    buffer->count += bytes_count;
+}
+
+/* FNV-1a: only to notice a change. */
+static uint64_t hash_pieces(const struct iovec *pieces, unsigned pieces_count)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (unsigned i = 0; i < pieces_count; i++) {
+        const uint8_t *bytes = pieces[i].iov_base;
+        for (size_t k = 0; k < pieces[i].iov_len; k++)
+            hash = (hash ^ bytes[k]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+static size_t pieces_bytes(const struct iovec *pieces, unsigned pieces_count)
+{
+    size_t total = 0;
+    for (unsigned i = 0; i < pieces_count; i++)
+        total += pieces[i].iov_len;
+    return total;
+}
+
+/* splitmix64 (Vigna): small, and good for any seed. */
+uint64_t fw_sim_random(struct fw_sim *sim, uint64_t below)
+{
+    sim->random += 0x9e3779b97f4a7c15u;
+    uint64_t z = sim->random;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return below == 0 ? 0 : (z ^ (z >> 31)) % below;
+}
+
+static bool comes_late(struct fw_sim *sim)
+{
+    return sim->knobs.late_percent > 0 && fw_sim_random(sim, 100) < sim->knobs.late_percent;
+}
+
+static struct fw_sim *sim_of(struct fw_engine *engine)
+{
+    return (struct fw_sim *)(void *)engine;
+}
+
+static void on_its_thread(struct fw_sim *sim, const char *call)
+{
+    if (!pthread_equal(sim->thread, pthread_self()))
+        broken("%s was called on another thread than the engine's", call);
+}
+
+/* The slot of an owner's call, which must be open. */
+static struct slot *owners_slot(struct fw_engine *engine, uint32_t slot, const char *call)
+{
+    struct fw_sim *sim = sim_of(engine);
+    on_its_thread(sim, call);
+    if (slot >= sim->slots_max)
+        broken("%s: slot %u is none of the %u", call, slot, sim->slots_max);
+    struct slot *s = &sim->slots[slot];
+    if (s->state != FW_SIM_OPEN)
+        broken("%s: slot %u is not open%s", call, slot, s->dying ? ", it was closed" : "");
+    return s;
+}
+
+static bool is_alive(const struct slot *s)
+{
+    return s->state == FW_SIM_CONNECTING || s->state == FW_SIM_OPEN;
+}
+
+static struct slot *peers_slot(struct fw_sim *sim, uint32_t slot)
+{
+    if (slot >= sim->slots_max || sim->slots[slot].state == FW_SIM_UNUSED) {
+        fprintf(stderr, "engine_sim: the test's slot %u was never connected\n", slot);
+        abort();
+    }
+    return &sim->slots[slot];
+}
+
+/* Counts a call of the owner, and lets the test do its worst behind it. */
+static void completed(struct fw_sim *sim)
+{
+    sim->completions++;
+    if (sim->hook != NULL)
+        sim->hook(sim->hook_context, sim, sim->completions);
+}
+
+/* ---- sends ----------------------------------------------------------------------------------- */
+
+/* What the peer's end of the connection does with a send, now. */
+static void perform(struct fw_sim *sim, struct lent *lent)
+{
+    struct slot *s = &sim->slots[lent->slot];
+    size_t total = pieces_bytes(lent->pieces, lent->pieces_count);
+    lent->done = true;
+    if (s->refuse_status != 0 || (s->has_end && s->end_status != 0)) {
+        lent->status = s->refuse_status != 0 ? s->refuse_status : -EPIPE;
+        return;
+    }
+    size_t room = s->window_bytes;
+    if (sim->knobs.send_bytes_max > 0 && room > sim->knobs.send_bytes_max)
+        room = sim->knobs.send_bytes_max;
+    lent->sent_bytes = total < room ? total : room;
+    lent->status = lent->sent_bytes < total ? -EAGAIN : 0;
+    if (s->window_bytes != SIZE_MAX)
+        s->window_bytes -= lent->sent_bytes;
+    size_t left = lent->sent_bytes;
+    for (unsigned i = 0; left > 0; i++) {
+        size_t count = lent->pieces[i].iov_len < left ? lent->pieces[i].iov_len : left;
+        append(&s->out, lent->pieces[i].iov_base, count);
+        left -= count;
+    }
+}
+
+static void sim_send(struct fw_engine *engine, uint32_t slot, const struct iovec *pieces,
+                     unsigned pieces_count)
+{
+    struct fw_sim *sim = sim_of(engine);
+    struct slot *s = owners_slot(engine, slot, "fw_engine_send");
+    if (s->lent)
+        broken("fw_engine_send: slot %u has a send already that is not settled", slot);
+    if (s->shut)
+        broken("fw_engine_send: slot %u was shut down", slot);
+    if (pieces_count == 0 || pieces_count > FW_ENGINE_PIECES_MAX)
+        broken("fw_engine_send: slot %u, %u pieces are not 1 to %u", slot, pieces_count,
+               FW_ENGINE_PIECES_MAX);
+    s->lent = true;
+    struct lent *lent = &sim->lents[sim->lents_count++];
+    *lent = (struct lent){
+        .slot = slot, .pieces_count = pieces_count, .hash = hash_pieces(pieces, pieces_count)};
+    memcpy(lent->pieces, pieces, pieces_count * sizeof *pieces);
+    sim->base.stats.sends++;
+    if (!sim->knobs.settle_late)
+        perform(sim, lent);
+}
+
+static void settle_one(struct fw_sim *sim, struct lent *lent)
+{
+    struct slot *s = &sim->slots[lent->slot];
+    if (hash_pieces(lent->pieces, lent->pieces_count) != lent->hash)
+        broken("bytes that were lent to slot %u changed before on_settled", lent->slot);
+    if (!lent->done)
+        perform(sim, lent);
+    s->lent = false;
+    if (lent->status == 0)
+        return;
+    sim->base.stats.sends_unsent++;
+    if (s->state != FW_SIM_OPEN) /* closed meanwhile: it is told of that only */
+        return;
+    s->blocked = lent->status == -EAGAIN;
+    sim->owner_called = true;
+    sim->base.events->on_unsent(sim->base.owner, lent->slot, lent->sent_bytes, lent->status);
+    completed(sim);
+}
+
+static void settle(struct fw_sim *sim)
+{
+    if (sim->lents_count == 0)
+        return;
+    /* The owner may send on other slots meanwhile: the count is read anew each time. */
+    for (uint32_t i = 0; i < sim->lents_count; i++) {
+        struct lent lent = sim->lents[i];
+        settle_one(sim, &lent);
+    }
+    sim->lents_count = 0;
+    sim->base.events->on_settled(sim->base.owner);
+    completed(sim);
+}
+
+/* ---- the owner's other calls ----------------------------------------------------------------- */
+
+static void sim_pause(struct fw_engine *engine, uint32_t slot)
+{
+    struct fw_sim *sim = sim_of(engine);
+    struct slot *s = owners_slot(engine, slot, "fw_engine_pause");
+    if (s->paused)
+        return;
+    s->paused = true;
+    s->after_pause_bytes = 0;
+    if (sim->knobs.receive_after_pause)
+        s->after_pause_bytes = (size_t)fw_sim_random(sim, s->in.count - s->in_at + 1);
+}
+
+static void sim_resume(struct fw_engine *engine, uint32_t slot)
+{
+    owners_slot(engine, slot, "fw_engine_resume")->paused = false;
+}
+
+static void sim_shutdown(struct fw_engine *engine, uint32_t slot)
+{
+    owners_slot(engine, slot, "fw_engine_shutdown")->shut = true;
+}
+
+static void sim_close(struct fw_engine *engine, uint32_t slot, bool abort)
+{
+    struct fw_sim *sim = sim_of(engine);
+    struct slot *s = owners_slot(engine, slot, "fw_engine_close");
+    s->state = abort ? FW_SIM_ABORTED : FW_SIM_CLOSED;
+    s->dying = true;
+    s->dying_from = sim->base.stats.turns + 1;
+}
+
+static void sim_wake(struct fw_engine *engine)
+{
+    atomic_store(&sim_of(engine)->woken, true);
+}
+
+/* ---- receiving ------------------------------------------------------------------------------- */
+
+/* How many bytes the next on_received of a slot brings. */
+static size_t next_delivery(struct fw_sim *sim, const struct slot *s)
+{
+    size_t count = s->in.count - s->in_at;
+    for (size_t i = 0; i < s->cuts_count; i++) {
+        if (s->cuts[i] > s->in_at && s->cuts[i] - s->in_at < count)
+            count = s->cuts[i] - s->in_at;
+    }
+    if (s->paused && count > s->after_pause_bytes)
+        count = s->after_pause_bytes;
+    if (sim->knobs.receive_bytes_max > 0 && count > sim->knobs.receive_bytes_max)
+        count = sim->knobs.receive_bytes_max;
+    if (sim->knobs.receive_cut && count > 1)
+        count = 1 + (size_t)fw_sim_random(sim, count);
+    return count;
+}
+
+/* Delivers bytes in memory of their own, which is gone afterwards. */
+static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
+{
+    struct slot *s = &sim->slots[slot];
+    uint8_t *bytes = checked(malloc(count));
+    memcpy(bytes, s->in.bytes + s->in_at, count);
+    s->in_at += count;
+    s->after_pause_bytes -= count < s->after_pause_bytes ? count : s->after_pause_bytes;
+    sim->base.stats.received_bytes += count;
+    sim->base.events->on_received(sim->base.owner, slot, bytes, count);
+    memset(bytes, 0xdd, count);
+    free(bytes);
+    completed(sim);
+}
+
+static bool has_bytes(const struct slot *s)
+{
+    return s->state == FW_SIM_OPEN && !s->ended && s->in_at < s->in.count &&
+           (!s->paused || s->after_pause_bytes > 0);
+}
+
+static bool has_end_to_tell(const struct slot *s)
+{
+    return s->state == FW_SIM_OPEN && s->has_end && !s->ended && !s->paused &&
+           s->in_at == s->in.count;
+}
+
+static bool is_writable(const struct slot *s)
+{
+    return s->state == FW_SIM_OPEN && s->blocked &&
+           (s->window_bytes > 0 || s->refuse_status != 0 || (s->has_end && s->end_status != 0));
+}
+
+static void die(struct fw_sim *sim, uint32_t slot)
+{
+    struct slot *s = &sim->slots[slot];
+    s->dying = false;
+    sim->base.events->on_closed(sim->base.owner, slot);
+    completed(sim);
+}
+
+static void adopt(struct fw_sim *sim, uint32_t slot)
+{
+    sim->slots[slot].state = FW_SIM_OPEN;
+    sim->base.events->on_adopted(sim->base.owner, slot, sim->slots[slot].tag);
+    completed(sim);
+}
+
+/* What a slot has to tell this turn; each step may find that the one before closed it. */
+static void serve(struct fw_sim *sim, uint32_t slot)
+{
+    struct slot *s = &sim->slots[slot];
+    if (s->dying && s->dying_from <= sim->base.stats.turns && !comes_late(sim)) {
+        die(sim, slot);
+        return;
+    }
+    if (s->state == FW_SIM_CONNECTING && !comes_late(sim))
+        adopt(sim, slot);
+    if (is_writable(s) && !comes_late(sim)) {
+        s->blocked = false;
+        sim->base.events->on_writable(sim->base.owner, slot);
+        completed(sim);
+    }
+    while (has_bytes(s) && !comes_late(sim))
+        deliver(sim, slot, next_delivery(sim, s));
+    if (has_end_to_tell(s) && !comes_late(sim)) {
+        s->ended = true;
+        sim->base.events->on_ended(sim->base.owner, slot, s->end_status);
+        completed(sim);
+    }
+}
+
+/* ---- accepting ------------------------------------------------------------------------------- */
+
+static uint32_t free_ticket(const struct fw_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->slots_max; i++) {
+        if (sim->tickets[i].state == TICKET_FREE)
+            return i;
+    }
+    return NONE;
+}
+
+static uint32_t free_slot(const struct fw_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->slots_max; i++) {
+        if (!is_alive(&sim->slots[i]) && !sim->slots[i].dying)
+            return i;
+    }
+    return NONE;
+}
+
+static void accept_one(struct fw_sim *sim)
+{
+    const struct sockaddr_in peer = {.sin_family = AF_INET,
+                                     .sin_port = htons((uint16_t)(40000 + sim->backlog)),
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint32_t ticket = free_ticket(sim);
+    int status = sim->accept_status != 0 ? sim->accept_status : ticket == NONE ? -ENFILE : 0;
+    sim->accept_status = 0;
+    if (status != 0) {
+        sim->accept_paused = true;
+        sim->base.events->on_accept_paused(sim->base.owner, status);
+    } else {
+        sim->backlog--;
+        sim->base.stats.accepted++;
+        sim->tickets[ticket].state = TICKET_HELD;
+        sim->base.events->on_accepted(sim->base.owner, ticket, (const struct sockaddr *)&peer,
+                                      sizeof peer);
+    }
+    completed(sim);
+}
+
+static void report_handed_over(struct fw_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->slots_max; i++) {
+        struct ticket *ticket = &sim->tickets[i];
+        if (ticket->state != TICKET_MOVING || comes_late(sim))
+            continue;
+        ticket->state = ticket->status == 0 ? TICKET_FREE : TICKET_HELD;
+        sim->base.events->on_handed_over(sim->base.owner, i, ticket->status);
+        completed(sim);
+    }
+}
+
+static bool can_accept(const struct fw_sim *sim)
+{
+    return sim->listening && !sim->accept_paused && sim->backlog > 0;
+}
+
+static int sim_listen(struct fw_engine *engine, int listen_fd)
+{
+    (void)listen_fd;
+    sim_of(engine)->listening = true;
+    return 0;
+}
+
+static void sim_accept_pause(struct fw_engine *engine)
+{
+    sim_of(engine)->accept_paused = true;
+}
+
+static void sim_accept_resume(struct fw_engine *engine)
+{
+    sim_of(engine)->accept_paused = false;
+}
+
+static struct ticket *owners_ticket(struct fw_engine *engine, uint32_t ticket, const char *call)
+{
+    struct fw_sim *sim = sim_of(engine);
+    on_its_thread(sim, call);
+    if (ticket >= sim->slots_max || sim->tickets[ticket].state != TICKET_HELD)
+        broken("%s: ticket %u is not the owner's", call, ticket);
+    return &sim->tickets[ticket];
+}
+
+static void sim_refuse(struct fw_engine *engine, uint32_t ticket)
+{
+    owners_ticket(engine, ticket, "fw_engine_refuse")->state = TICKET_FREE;
+}
+
+static void sim_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
+                          uint32_t tag)
+{
+    struct ticket *t = owners_ticket(engine, ticket, "fw_engine_hand_over");
+    if (target->ops != engine->ops)
+        broken("fw_engine_hand_over: the target is an engine of another kind");
+    t->status = free_slot(sim_of(target)) == NONE ? -ENFILE : 0;
+    if (t->status == 0)
+        fw_sim_connect(sim_of(target), tag);
+    t->state = TICKET_MOVING;
+}
+
+/* ---- the turn -------------------------------------------------------------------------------- */
+
+static int sim_turn(struct fw_engine *engine, int timeout_ms)
+{
+    struct fw_sim *sim = sim_of(engine);
+    (void)timeout_ms;
+    on_its_thread(sim, "fw_engine_turn");
+    if (sim->in_turn)
+        broken("fw_engine_turn was called from inside a turn");
+    sim->in_turn = true;
+    sim->owner_called = false;
+    engine->now_ms = sim->clock_ms;
+    engine->stats.turns++;
+
+    settle(sim);
+    uint32_t first = (uint32_t)fw_sim_random(sim, sim->slots_max);
+    for (uint32_t i = 0; i < sim->slots_max; i++)
+        serve(sim, (first + i) % sim->slots_max);
+    report_handed_over(sim);
+    while (can_accept(sim) && !comes_late(sim))
+        accept_one(sim);
+    if (atomic_exchange(&sim->woken, false) && engine->events->on_wake != NULL) {
+        engine->events->on_wake(engine->owner);
+        completed(sim);
+    }
+    if (engine->events->on_turn_end != NULL) {
+        engine->events->on_turn_end(engine->owner);
+        completed(sim);
+    }
+    if (!sim->knobs.settle_late)
+        settle(sim);
+    sim->in_turn = false;
+    return 0;
+}
+
+static void sim_destroy(struct fw_engine *engine)
+{
+    struct fw_sim *sim = sim_of(engine);
+    if (sim->in_turn)
+        broken("fw_engine_destroy was called from inside a turn");
+    for (uint32_t i = 0; i < sim->slots_max; i++) {
+        free(sim->slots[i].in.bytes);
+        free(sim->slots[i].cuts);
+        free(sim->slots[i].out.bytes);
+    }
+    free(sim->slots);
+    free(sim->lents);
+    free(sim->tickets);
+    free(sim);
+}
+
+static const struct fw_engine_ops sim_ops = {
+    .destroy = sim_destroy,
+    .turn = sim_turn,
+    .wake = sim_wake,
+    .send = sim_send,
+    .pause = sim_pause,
+    .resume = sim_resume,
+    .shutdown = sim_shutdown,
+    .close = sim_close,
+    .listen = sim_listen,
+    .accept_pause = sim_accept_pause,
+    .accept_resume = sim_accept_resume,
+    .hand_over = sim_hand_over,
+    .refuse = sim_refuse,
+};
+
+/* ---- what the test calls --------------------------------------------------------------------- */
+
+struct fw_sim *fw_sim_create(const struct fw_engine_options *options, uint64_t seed)
+{
+    struct fw_sim *sim = checked(calloc(1, sizeof *sim));
+    sim->base.ops = &sim_ops;
+    sim->base.events = options->events;
+    sim->base.owner = options->owner;
+    sim->clock_ms = 1000;
+    sim->base.now_ms = sim->clock_ms;
+    sim->random = seed;
+    sim->thread = pthread_self();
+    sim->slots_max = options->slots_max;
+    sim->slots = checked(calloc(sim->slots_max, sizeof *sim->slots));
+    sim->lents = checked(calloc(sim->slots_max, sizeof *sim->lents));
+    sim->tickets = checked(calloc(sim->slots_max, sizeof *sim->tickets));
+    return sim;
+}
+
+void fw_sim_destroy(struct fw_sim *sim)
+{
+    if (sim != NULL)
+        sim_destroy(&sim->base);
+}
+
+struct fw_engine *fw_sim_engine(struct fw_sim *sim)
+{
+    return &sim->base;
+}
+
+struct fw_sim_knobs *fw_sim_knobs(struct fw_sim *sim)
+{
+    return &sim->knobs;
+}
+
+void fw_sim_knobs_shuffle(struct fw_sim *sim)
+{
+    static const size_t sizes[] = {0, 0, 1, 2, 3, 7, 125, 126, 1000, 4096, 65536};
+    const size_t sizes_count = sizeof sizes / sizeof *sizes;
+    sim->knobs.receive_bytes_max = sizes[fw_sim_random(sim, sizes_count)];
+    sim->knobs.receive_cut = fw_sim_random(sim, 2) == 0;
+    sim->knobs.send_bytes_max = sizes[fw_sim_random(sim, sizes_count)];
+    sim->knobs.late_percent = (unsigned)fw_sim_random(sim, 61);
+    sim->knobs.settle_late = fw_sim_random(sim, 2) == 0;
+    sim->knobs.receive_after_pause = fw_sim_random(sim, 2) == 0;
+}
+
+uint32_t fw_sim_connect(struct fw_sim *sim, uint32_t tag)
+{
+    uint32_t slot = free_slot(sim);
+    if (slot == NONE) {
+        fprintf(stderr, "engine_sim: the test connects more than %u at once\n", sim->slots_max);
+        abort();
+    }
+    struct slot *s = &sim->slots[slot];
+    struct slot fresh = {.state = FW_SIM_CONNECTING, .tag = tag, .window_bytes = SIZE_MAX};
+    fresh.in = (struct buffer){.bytes = s->in.bytes, .capacity = s->in.capacity};
+    fresh.out = (struct buffer){.bytes = s->out.bytes, .capacity = s->out.capacity};
+    fresh.cuts = s->cuts;
+    *s = fresh;
+    return slot;
+}
+
+void fw_sim_peer_send(struct fw_sim *sim, uint32_t slot, const void *bytes, size_t bytes_count)
+{
+    struct slot *s = peers_slot(sim, slot);
+    if (is_alive(s) && !s->has_end)
+        append(&s->in, bytes, bytes_count);
+}
+
+void fw_sim_peer_cut(struct fw_sim *sim, uint32_t slot)
+{
+    struct slot *s = peers_slot(sim, slot);
+    s->cuts = checked(realloc(s->cuts, (s->cuts_count + 1) * sizeof *s->cuts));
+    s->cuts[s->cuts_count++] = s->in.count;
+}
+
+void fw_sim_peer_end(struct fw_sim *sim, uint32_t slot, int status)
+{
+    struct slot *s = peers_slot(sim, slot);
+    /* A reset may follow a FIN, and loses what that one had left to be delivered. */
+    if (s->has_end && (s->end_status != 0 || status == 0))
+        return;
+    s->has_end = true;
+    s->end_status = status;
+    if (status != 0)
+        s->in_at = s->in.count;
+}
+
+void fw_sim_peer_window(struct fw_sim *sim, uint32_t slot, size_t window_bytes)
+{
+    peers_slot(sim, slot)->window_bytes = window_bytes;
+}
+
+void fw_sim_peer_refuse(struct fw_sim *sim, uint32_t slot, int status)
+{
+    peers_slot(sim, slot)->refuse_status = status;
+}
+
+struct fw_bytes fw_sim_sent(struct fw_sim *sim, uint32_t slot)
+{
+    struct slot *s = peers_slot(sim, slot);
+    return (struct fw_bytes){s->out.bytes, s->out.count};
+}
+
+void fw_sim_sent_clear(struct fw_sim *sim, uint32_t slot)
+{
+    peers_slot(sim, slot)->out.count = 0;
+}
+
+enum fw_sim_state fw_sim_state(struct fw_sim *sim, uint32_t slot)
+{
+    return slot < sim->slots_max ? sim->slots[slot].state : FW_SIM_UNUSED;
+}
+
+bool fw_sim_is_paused(struct fw_sim *sim, uint32_t slot)
+{
+    return peers_slot(sim, slot)->paused;
+}
+
+bool fw_sim_is_shut(struct fw_sim *sim, uint32_t slot)
+{
+    return peers_slot(sim, slot)->shut;
+}
+
+uint32_t fw_sim_slots_count(struct fw_sim *sim)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sim->slots_max; i++)
+        count += is_alive(&sim->slots[i]) || sim->slots[i].dying;
+    return count;
+}
+
+void fw_sim_knock(struct fw_sim *sim)
+{
+    sim->backlog++;
+}
+
+void fw_sim_accept_fail(struct fw_sim *sim, int status)
+{
+    sim->accept_status = status;
+}
+
+unsigned fw_sim_backlog(struct fw_sim *sim)
+{
+    return sim->backlog;
+}
+
+void fw_sim_advance(struct fw_sim *sim, uint64_t ms)
+{
+    sim->clock_ms += ms;
+}
+
+static bool slot_is_quiet(const struct slot *s)
+{
+    return !s->dying && s->state != FW_SIM_CONNECTING && !is_writable(s) && !has_bytes(s) &&
+           !has_end_to_tell(s);
+}
+
+bool fw_sim_is_quiet(struct fw_sim *sim)
+{
+    if (sim->lents_count > 0 || sim->owner_called || can_accept(sim) || atomic_load(&sim->woken))
+        return false;
+    for (uint32_t i = 0; i < sim->slots_max; i++) {
+        if (!slot_is_quiet(&sim->slots[i]) || sim->tickets[i].state == TICKET_MOVING)
+            return false;
+    }
+    return true;
+}
+
+unsigned fw_sim_run(struct fw_sim *sim)
+{
+    for (unsigned turns = 1; turns <= TURNS_MAX; turns++) {
+        fw_engine_turn(&sim->base, 0);
+        if (fw_sim_is_quiet(sim))
+            return turns;
+    }
+    fprintf(stderr, "engine_sim: not quiet after %d turns: something spins\n", TURNS_MAX);
+    abort();
+}
+
+uint64_t fw_sim_completions(struct fw_sim *sim)
+{
+    return sim->completions;
+}
+
+void fw_sim_after_completion(struct fw_sim *sim,
+                             void (*hook)(void *context, struct fw_sim *sim, uint64_t completion),
+                             void *context)
+{
+    sim->hook = hook;
+    sim->hook_context = context;
+}

@@ -1,0 +1,133 @@
+/* run.c: one server's run, from the settings to the exit code.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "command.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+static _Atomic(fw_server *) running;
+
+void log_line(int level, const char *line, void *context)
+{
+    static const char *const levels[] = {"error", "warn", "info", "debug"};
+    const struct settings *settings = context;
+    if (settings->quiet && level > FW_LEVEL_WARN)
+        return;
+    struct timespec now;
+    struct tm utc;
+    char stamp[32];
+    char text[1200];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
+    int count = snprintf(text, sizeof text, "%s.%03dZ %s %s\n", stamp,
+                         (int)(now.tv_nsec / 1000000), levels[level], line);
+    if (count < 0)
+        return;
+    size_t bytes = (size_t)count < sizeof text ? (size_t)count : sizeof text - 1;
+    /* One write a line: threads do not mix theirs. A log that cannot be written stops nobody. */
+    ssize_t written = write(STDERR_FILENO, text, bytes);
+    (void)written;
+}
+
+static void on_signal(int number)
+{
+    int saved = errno;
+    (void)number;
+    fw_server *server = atomic_load(&running);
+    if (server != NULL)
+        fw_server_stop(server);
+    errno = saved;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+/* Every connection is a descriptor, or an entry of a table that is bounded like descriptors are. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int listen_all(fw_server *server, const struct settings *settings)
+{
+    for (unsigned i = 0; i < settings->listen_count; i++) {
+        int result = fw_server_listen(server, settings->listen[i]);
+        if (result == 0)
+            continue;
+        fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen[i],
+                fw_status_text(result));
+        return result == FW_ERR_ADDRESS ? EXIT_USAGE : EXIT_FAILED;
+    }
+    return EXIT_DONE;
+}
+
+static void print_ready(fw_server *server)
+{
+    const char *address;
+    printf("ready: listening on ");
+    for (unsigned i = 0; (address = fw_server_address(server, i)) != NULL; i++)
+        printf("%s%s", i > 0 ? ", " : "", address);
+    unsigned workers = fw_server_workers(server);
+    printf(" (%s, %u worker%s)\n", fw_server_engine(server), workers, workers == 1 ? "" : "s");
+    fflush(stdout);
+}
+
+static int serve_until_stopped(fw_server *server, void (*started)(fw_server *server),
+                               void (*stopped)(void))
+{
+    int result = fw_server_start(server);
+    if (result != 0) {
+        fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
+        return EXIT_FAILED;
+    }
+    atomic_store(&running, server);
+    catch_signals();
+    print_ready(server);
+    if (started != NULL)
+        started(server);
+    fw_server_wait(server);
+    if (stopped != NULL)
+        stopped();
+    atomic_store(&running, NULL);
+    return EXIT_DONE;
+}
+
+int run_server(struct settings *settings, void (*started)(fw_server *server),
+               void (*stopped)(void))
+{
+    fw_server *server;
+    settings->options.on_log = log_line;
+    settings->options.context = settings;
+    raise_descriptors();
+    int result = fw_server_create(&settings->options, &server);
+    if (result != 0) {
+        fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
+        return result == FW_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    }
+    result = listen_all(server, settings);
+    if (result == EXIT_DONE)
+        result = serve_until_stopped(server, started, stopped);
+    fw_server_destroy(server);
+    return result;
+}
