@@ -31,8 +31,9 @@ struct micro_contender {
 };
 
 struct micro_result {
-    double ns;    /* one run; median over the rounds */
-    double ratio; /* time of contender 0 / time of this one, same round; median; above 1 is faster */
+    double ns; /* one run; median over the rounds */
+    double
+        ratio; /* time of contender 0 / time of this one, same round; median; above 1 is faster */
 };
 
 /* Keeps the compiler from dropping or moving the memory's contents. */

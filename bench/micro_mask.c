@@ -20,8 +20,8 @@
 #define LINE_BYTES 64
 
 /* Payloads of up to this many octets lie side by side in this much memory and are taken in turn, as
- * frames in a receive buffer: masking the same octets again and again would wait for its own stores,
- * which no server does. Both of memcpy's sides fit in a 48 KiB L1 together. */
+ * frames in a receive buffer: masking the same octets again and again would wait for its own
+ * stores, which no server does. Both of memcpy's sides fit in a 48 KiB L1 together. */
 #define ARENA_BYTES (16u << 10)
 
 struct job {
@@ -79,8 +79,8 @@ static size_t contenders_of(struct micro_contender *contenders, struct job *jobs
             continue;
         job.mask = door ? fw_mask : variants[i].mask;
         jobs[count] = job;
-        contenders[count] = (struct micro_contender){door ? "fw_mask" : variants[i].name, run_mask,
-                                                     &jobs[count]};
+        contenders[count] =
+            (struct micro_contender){door ? "fw_mask" : variants[i].name, run_mask, &jobs[count]};
         count++;
     }
     return count;
@@ -96,9 +96,9 @@ static void print_head(const struct micro_contender *contenders, size_t count, c
 
 static void table(uint8_t *out, uint8_t *in, bool framed, size_t rounds)
 {
-    static const size_t sizes[] = {16,   20,   31,   32,    48,    64,    100,    125,    200,
-                                   256,  512,  1024, 1500,  2048,  4096,  8192,   16384,  32768,
-                                   65536, 131072, 262144, 524288, 1048576};
+    static const size_t sizes[] = {16,    20,    31,    32,     48,     64,     100,    125,
+                                   200,   256,   512,   1024,   1500,   2048,   4096,   8192,
+                                   16384, 32768, 65536, 131072, 262144, 524288, 1048576};
     struct micro_contender contenders[MICRO_CONTENDERS_MAX];
     struct micro_result results[MICRO_CONTENDERS_MAX];
     struct job jobs[MICRO_CONTENDERS_MAX];

@@ -89,7 +89,7 @@ static void print_head(const struct micro_contender *contenders, size_t count, c
 
 static void table(const struct text *text, uint8_t *in, size_t rounds)
 {
-    static const size_t sizes[] = {7,   16,  20,   32,   40,   64,    100,
+    static const size_t sizes[] = {7,   16,  20,   32,   40,    64,    100,
                                    125, 256, 1024, 4096, 16384, 65536, 1048576};
     struct micro_contender contenders[MICRO_CONTENDERS_MAX];
     struct micro_result results[MICRO_CONTENDERS_MAX];

@@ -1,8 +1,8 @@
 /* arena.h: memory for the bytes of one turn, given back all at once.
  *
  * What connections append while a turn runs (replies, control frames, echoes) stands here until the
- * turn's sends are settled; successive reservations are adjacent as long as a block lasts, so that a
- * connection's sixteen replies are one piece. Thread: the worker's.
+ * turn's sends are settled; successive reservations are adjacent as long as a block lasts, so that
+ * a connection's sixteen replies are one piece. Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,8 +1,8 @@
 /* check.h: asserts that stay on in release, and those that do not.
  *
  * Asserts are for our own mistakes; a peer's mistakes are errors (status.h). fw_assert costs a
- * predicted branch and is for cheap facts; fw_assert_slow walks structures and is compiled only with
- * FW_SLOW_ASSERTS (the dev and tsan presets).
+ * predicted branch and is for cheap facts; fw_assert_slow walks structures and is compiled only
+ * with FW_SLOW_ASSERTS (the dev and tsan presets).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

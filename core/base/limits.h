@@ -1,7 +1,8 @@
-/* limits.h: every maximum that is not the RFCs', with its reason and what it must stand to the others.
+/* limits.h: every maximum that is not the RFCs', with its reason and what it must stand to the
+ * others.
  *
- * Compile-time maxima bound the run-time options (server.h), whose defaults are here too. The anchors
- * are what others settled on after being hurt: SECURITY.md.
+ * Compile-time maxima bound the run-time options (server.h), whose defaults are here too. The
+ * anchors are what others settled on after being hurt: SECURITY.md.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,17 +22,18 @@
 /* A published body, by POST or from the program. */
 #define FW_PUBLISH_BYTES_DEFAULT (1u << 20)
 
-/* What one connection may owe its peer before the slow-consumer policy acts (hard), and where we stop
- * reading from it (soft): Redis cuts at 8 to 32 MB, Envoy buffers 32 KiB. */
+/* What one connection may owe its peer before the slow-consumer policy acts (hard), and where we
+ * stop reading from it (soft): Redis cuts at 8 to 32 MB, Envoy buffers 32 KiB. */
 #define FW_OUTPUT_BYTES_DEFAULT (1u << 20)
 #define FW_OUTPUT_SOFT_BYTES    (256u * 1024)
 #define FW_OUTPUT_BYTES_MIN     4096u
-static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT, "reading stops before the policy acts");
+static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
+              "reading stops before the policy acts");
 
 /* A topic's name, and the topics of one connection, of one server. */
-#define FW_TOPIC_NAME_BYTES_MAX   128u
-#define FW_SUBSCRIPTIONS_MAX      128u
-#define FW_TOPICS_DEFAULT         65536u
+#define FW_TOPIC_NAME_BYTES_MAX 128u
+#define FW_SUBSCRIPTIONS_MAX    128u
+#define FW_TOPICS_DEFAULT       65536u
 
 /* Times, ms. The handshake's is absolute from the accept: a dripped head does not extend it. */
 #define FW_HANDSHAKE_MS_DEFAULT 5000u

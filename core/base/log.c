@@ -16,9 +16,8 @@ void fw_log_init(struct fw_log *log, void (*sink)(void *context, int level, cons
     *log = (struct fw_log){.sink = sink, .context = context, .tokens = FW_LOG_BURST};
 }
 
-__attribute__((format(printf, 3, 0))) static void log_line(struct fw_log *log,
-                                                           enum fw_log_level level,
-                                                           const char *format, va_list values)
+__attribute__((format(printf, 3, 0))) static void
+log_line(struct fw_log *log, enum fw_log_level level, const char *format, va_list values)
 {
     char line[FW_LOG_LINE_BYTES_MAX];
     vsnprintf(line, sizeof line, format, values);
@@ -40,8 +39,8 @@ static bool allowed(struct fw_log *log, uint64_t now_ms)
 {
     uint64_t earned = (now_ms - log->refilled_ms) * FW_LOG_PER_SECOND / 1000;
     if (earned > 0) {
-        log->tokens = earned > FW_LOG_BURST - log->tokens ? FW_LOG_BURST
-                                                          : log->tokens + (uint32_t)earned;
+        log->tokens =
+            earned > FW_LOG_BURST - log->tokens ? FW_LOG_BURST : log->tokens + (uint32_t)earned;
         log->refilled_ms = now_ms;
     }
     if (log->tokens == 0) {

@@ -1,9 +1,9 @@
 /* log.h: lines for the operator, limited in rate, safe to print.
  *
- * A log formats a line and hands it to its sink; where that goes is the program's. What strangers sent
- * is written by fw_log_quote, never by %s: control characters and quotes come out escaped, and no more
- * than 256 octets of it. Payloads, tokens and query strings are not logged. Thread: the owner's; each
- * worker has its own log, and the sink must bear several threads.
+ * A log formats a line and hands it to its sink; where that goes is the program's. What strangers
+ * sent is written by fw_log_quote, never by %s: control characters and quotes come out escaped, and
+ * no more than 256 octets of it. Payloads, tokens and query strings are not logged. Thread: the
+ * owner's; each worker has its own log, and the sink must bear several threads.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

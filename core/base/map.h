@@ -1,8 +1,8 @@
 /* map.h: a hash map from names to structs that carry their own node.
  *
- * Names are chosen by strangers, so the hash is keyed (SipHash-1-3) with octets that the owner draws at
- * random: nobody can make them collide. The map allocates its bucket array only; nodes are the
- * caller's. Thread: the owner's.
+ * Names are chosen by strangers, so the hash is keyed (SipHash-1-3) with octets that the owner
+ * draws at random: nobody can make them collide. The map allocates its bucket array only; nodes are
+ * the caller's. Thread: the owner's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -64,9 +64,9 @@ void fw_wheel_set(struct fw_wheel *wheel, uint32_t index, uint64_t due_ms)
     wheel->timers_count++;
 }
 
-/* Rings what is due in one bucket. After each call the bucket is walked from its start again: the call
- * may have moved anything. That is linear as long as the timers of later rounds are few, which the
- * wheel's size sees to. */
+/* Rings what is due in one bucket. After each call the bucket is walked from its start again: the
+ * call may have moved anything. That is linear as long as the timers of later rounds are few, which
+ * the wheel's size sees to. */
 static unsigned ring_bucket(struct fw_wheel *wheel, uint32_t tick, unsigned rings_max,
                             void (*ring)(void *context, uint32_t index), void *context)
 {

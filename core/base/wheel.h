@@ -40,14 +40,15 @@ struct fw_wheel {
 void fw_wheel_init(struct fw_wheel *wheel, void *elements, size_t element_bytes, size_t timer_at,
                    uint64_t now_ms);
 
-/* Sets or moves element `index`'s timer; it rings at the first advance to `due_ms` or later, rounded
- * up to a tick. */
+/* Sets or moves element `index`'s timer; it rings at the first advance to `due_ms` or later,
+ * rounded up to a tick. */
 void fw_wheel_set(struct fw_wheel *wheel, uint32_t index, uint64_t due_ms);
 
 /* Takes it off; nothing happens when it is not set. */
 void fw_wheel_cancel(struct fw_wheel *wheel, uint32_t index);
 
-/* Rings every timer due at `now_ms`; each is off before its call, which may set it again, and others.
+/* Rings every timer due at `now_ms`; each is off before its call, which may set it again, and
+ * others.
  *
  * rings_max    at most so many now; the rest ring at the next advance
  * returns      how many rang

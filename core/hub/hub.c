@@ -9,12 +9,12 @@
 #include <errno.h>
 
 #define CAPACITY_START 4
-/* How far ahead of the loop a subscriber is fetched: its queue is a cache line that this worker last
- * touched ten thousand subscribers ago. */
+/* How far ahead of the loop a subscriber is fetched: its queue is a cache line that this worker
+ * last touched ten thousand subscribers ago. */
 #define PREFETCH_AHEAD 6
 
-void fw_hub_init(struct fw_hub *hub, void (*deliver)(struct fw_subscription *subscription,
-                                                     struct fw_share *share))
+void fw_hub_init(struct fw_hub *hub,
+                 void (*deliver)(struct fw_subscription *subscription, struct fw_share *share))
 {
     *hub = (struct fw_hub){.deliver = deliver};
 }

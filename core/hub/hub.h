@@ -1,10 +1,11 @@
 /* hub.h: one worker's part of all topics: who listens here, and how a message reaches them.
  *
  * Each worker has a hub of its own, and no lock. A topic as everybody knows it (its name, epoch and
- * offset) is topic.h; a `local` is that topic's subscribers on this worker. The hub carries encodings
- * that it cannot read, and knows of a subscriber only how to call it.
+ * offset) is topic.h; a `local` is that topic's subscribers on this worker. The hub carries
+ * encodings that it cannot read, and knows of a subscriber only how to call it.
  *
- *   publish (any thread) -> mailbox -> fw_hub_fan_out -> deliver(subscription, share) per subscriber
+ *   publish (any thread) -> mailbox -> fw_hub_fan_out -> deliver(subscription, share) per
+ * subscriber
  *
  * deliver only queues: it may not subscribe, unsubscribe or free anything. A NULL share says that
  * messages were lost for want of memory: nobody is left with a silent gap. Thread: the worker's.
@@ -47,8 +48,8 @@ struct fw_hub {
     uint64_t lost_messages;      /* not handed on for want of memory */
 };
 
-void fw_hub_init(struct fw_hub *hub, void (*deliver)(struct fw_subscription *subscription,
-                                                     struct fw_share *share));
+void fw_hub_init(struct fw_hub *hub,
+                 void (*deliver)(struct fw_subscription *subscription, struct fw_share *share));
 
 /* Makes a topic's local part, empty; NULL when there is no memory. */
 struct fw_local *fw_local_create(struct fw_topic *topic);

@@ -1,8 +1,8 @@
 /* msg.h: a published message: immutable, counted, encoded once for everyone.
  *
  * The payload stands once, with room in front where its WebSocket header is written at creation, so
- * that header and payload are one piece for every subscriber. The hub knows no frames: whoever creates
- * the message writes the header (session/encode.h) and says where the encoding begins.
+ * that header and payload are one piece for every subscriber. The hub knows no frames: whoever
+ * creates the message writes the header (session/encode.h) and says where the encoding begins.
  *
  * A message crosses threads: its count is atomic, and touched once per worker, not once per
  * subscriber (share.h). Everything else is written before the first other thread sees it.
@@ -24,10 +24,10 @@
 struct fw_msg {
     atomic_uint references;
     uint32_t payload_bytes;
-    uint64_t offset;   /* its place in the topic, from 1; set once by the topic */
-    uint8_t type;      /* enum fw_message_type */
-    uint8_t frame_at;  /* where in `data` the WebSocket encoding begins */
-    uint8_t data[];    /* FW_MSG_HEADROOM octets, then the payload */
+    uint64_t offset;  /* its place in the topic, from 1; set once by the topic */
+    uint8_t type;     /* enum fw_message_type */
+    uint8_t frame_at; /* where in `data` the WebSocket encoding begins */
+    uint8_t data[];   /* FW_MSG_HEADROOM octets, then the payload */
 };
 
 /* Creates a message with one reference; the payload is copied.

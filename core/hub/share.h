@@ -1,8 +1,8 @@
 /* share.h: bytes that many output queues of one worker hold together.
  *
- * The count is plain: a share never leaves its worker. It stands for one message (whose atomic count it
- * holds once) or for the encodings of several messages that came for one topic in one turn, joined so
- * that a subscriber is touched once for all of them. Thread: the worker's.
+ * The count is plain: a share never leaves its worker. It stands for one message (whose atomic
+ * count it holds once) or for the encodings of several messages that came for one topic in one
+ * turn, joined so that a subscriber is touched once for all of them. Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

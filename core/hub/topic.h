@@ -1,8 +1,8 @@
 /* topic.h: a topic as all workers know it: name, epoch, offset, and which workers listen.
  *
- * Plain data: whoever shares topics between threads guards them (net/server/directory.h does, by one
- * lock for each of many shards). The offset counts messages from 1; the epoch changes when it cannot
- * go on counting, so that a position EPOCH:OFFSET is never mistaken for another's.
+ * Plain data: whoever shares topics between threads guards them (net/server/directory.h does, by
+ * one lock for each of many shards). The offset counts messages from 1; the epoch changes when it
+ * cannot go on counting, so that a position EPOCH:OFFSET is never mistaken for another's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -18,7 +18,8 @@ static bool always(void)
 }
 
 #if defined(__x86_64__)
-/* The compiler's run-time library asks cpuid, and xgetbv for whether the kernel saves the registers. */
+/* The compiler's run-time library asks cpuid, and xgetbv for whether the kernel saves the
+ * registers. */
 static bool has_sse(void)
 {
     return __builtin_cpu_supports("ssse3");

@@ -1,24 +1,17 @@
 /* utf8.c: the door to the UTF-8 kernels, and the scalar kernel: a table automaton (RFC 3629).
  *
- *           00..7f
- *           ┌───┐ c2..df      80..bf
- *           └─ START ───> ONE ───────> START
- *                │  e1..ec,ee,ef     80..bf        TWO, ONE: that many continuations to come
- *                ├──────────> TWO ───────> ONE
- *                │ e0         a0..bf
- *                ├────> E0 ────────> ONE           e0 80..9f would be overlong
- *                │ ed         80..9f
- *                ├────> ED ────────> ONE           ed a0..bf would be a surrogate
- *                │ f1..f3      80..bf
- *                ├────> THREE ──────> TWO
- *                │ f0         90..bf
- *                ├────> F0 ────────> TWO           f0 80..8f would be overlong
- *                │ f4         80..8f
- *                └────> F4 ────────> TWO           f4 90.. would be above U+10FFFF
+ *     START --00..7f------------------------> START
+ *     START --c2..df------------------------> ONE   --80..bf--> START
+ *     START --e1..ec, ee, ef----------------> TWO   --80..bf--> ONE
+ *     START --f1..f3------------------------> THREE --80..bf--> TWO
+ *     START --e0--> E0 --a0..bf-------------> ONE      e0 80..9f would be overlong
+ *     START --ed--> ED --80..9f-------------> ONE      ed a0..bf would be a surrogate
+ *     START --f0--> F0 --90..bf-------------> TWO      f0 80..8f would be overlong
+ *     START --f4--> F4 --80..8f-------------> TWO      f4 90..bf would be above U+10FFFF
  *
- * Any other octet leads to BAD, and nothing leads out of it. A state is the number of a 6-bit field;
- * an octet's row holds the next state in each field, so one step is one shift (the row's look-up does
- * not wait for the state before). The vector kernels stand in simd/utf8_*.c.
+ * Any other octet leads to BAD, and nothing leads out of it. A state is the number of a 6-bit
+ * field; an octet's row holds the next state in each field, so one step is one shift (the row's
+ * look-up does not wait for the state before). The vector kernels stand in simd/utf8_*.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -27,6 +20,7 @@
 
 #include <assert.h>
 
+/* The states: each the first bit of its field in a row. */
 enum {
     START = 0,
     ONE = 6,
@@ -57,25 +51,38 @@ enum {
     CLASSES_COUNT
 };
 
-#define TIMES_8(x)  x, x, x, x, x, x, x, x
+#define TIMES_2(x)  x, x
+#define TIMES_4(x)  TIMES_2(x), TIMES_2(x)
+#define TIMES_8(x)  TIMES_4(x), TIMES_4(x)
 #define TIMES_16(x) TIMES_8(x), TIMES_8(x)
-#define TIMES_64(x) TIMES_16(x), TIMES_16(x), TIMES_16(x), TIMES_16(x)
+#define TIMES_32(x) TIMES_16(x), TIMES_16(x)
+#define TIMES_64(x) TIMES_32(x), TIMES_32(x)
 
-static const uint8_t class_of[256] = {
-    TIMES_64(ASCII),
-    TIMES_64(ASCII),
-    TIMES_16(CONT_8),
-    TIMES_16(CONT_9),
-    TIMES_16(CONT_A),
-    TIMES_16(CONT_A),
-    /* c0 */ NEVER, NEVER, LEAD_2, LEAD_2, LEAD_2, LEAD_2, LEAD_2, LEAD_2,
-    TIMES_8(LEAD_2),
-    TIMES_16(LEAD_2),
-    /* e0 */ LEAD_E0, LEAD_3, LEAD_3, LEAD_3, LEAD_3, LEAD_3, LEAD_3, LEAD_3,
-    /* e8 */ LEAD_3, LEAD_3, LEAD_3, LEAD_3, LEAD_3, LEAD_ED, LEAD_3, LEAD_3,
-    /* f0 */ LEAD_F0, LEAD_4, LEAD_4, LEAD_4, LEAD_F4, NEVER, NEVER, NEVER,
-    TIMES_8(NEVER),
+static const uint8_t class_of[] = {
+    TIMES_64(ASCII),  /* 00 */
+    TIMES_64(ASCII),  /* 40 */
+    TIMES_16(CONT_8), /* 80 */
+    TIMES_16(CONT_9), /* 90 */
+    TIMES_32(CONT_A), /* a0 */
+    TIMES_2(NEVER),   /* c0 */
+    TIMES_2(LEAD_2),  /* c2 */
+    TIMES_4(LEAD_2),  /* c4 */
+    TIMES_8(LEAD_2),  /* c8 */
+    TIMES_16(LEAD_2), /* d0 */
+    LEAD_E0,          /* e0 */
+    TIMES_4(LEAD_3),  /* e1 */
+    TIMES_8(LEAD_3),  /* e5 */
+    LEAD_ED,          /* ed */
+    TIMES_2(LEAD_3),  /* ee */
+    LEAD_F0,          /* f0 */
+    TIMES_2(LEAD_4),  /* f1 */
+    LEAD_4,           /* f3 */
+    LEAD_F4,          /* f4 */
+    NEVER,            /* f5 */
+    TIMES_2(NEVER),   /* f6 */
+    TIMES_8(NEVER),   /* f8 */
 };
+static_assert(sizeof class_of == 256, "one class for each octet");
 
 #define FROM(state, next) ((uint64_t)(next) << (state))
 /* Where START leads, with every other state led to BAD. */
@@ -121,7 +128,8 @@ bool fw_utf8_scalar(uint32_t *state, const uint8_t *in, size_t bytes)
 
 #define ASCII_MASK 0x8080808080808080u
 
-/* Pieces of up to this many octets are ASCII more often than not, and that is seen without a call. */
+/* Pieces of up to this many octets are ASCII more often than not, and that is seen without a call.
+ */
 #define SHORT_BYTES_MAX 32
 
 /* Under this many octets a vector kernel would hand the piece back to the scalar one. */

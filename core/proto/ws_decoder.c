@@ -2,10 +2,10 @@
  *
  * Three ways through, fastest first:
  *
- *   short_message     a whole, final data frame of up to 125 octets, nothing cut: judged and
- * unmasked here, with no call into the wide kernels whole_message     any other whole, final data
- * frame, nothing cut: unmasked where it stands stages            everything else walks the stages
- * of a partial:
+ *   plain_message   a whole, final data frame of up to 65535 octets, nothing cut: unmasked where
+ *                   it stands; while it is short, with no call into the wide kernels
+ *   whole_message   any other whole, final data frame, nothing cut: longer, or compressed
+ *   stages          everything else walks the stages of a partial:
  *
  *        header_step --> data_step     until the frame's payload is there, then back
  *                    \-> control_step  only when a control frame is cut; a whole one stays in place
@@ -59,6 +59,9 @@ static_assert(FW_WS_MESSAGE_HEADROOM >= FW_WS_SERVER_HEADER_BYTES_MAX, "room for
 
 /* Up to here unmasking by words beats the wide kernels (bench/micro_ws_decoder.c). */
 #define SHORT_BYTES_MAX 256
+
+/* A longer length says 126 or 127 in its 7 bits. */
+#define LENGTH_7_BITS_MAX 125
 
 /* One call's arguments, gathered; `in` and `in_bytes` are the input not yet consumed. */
 struct call {
@@ -136,8 +139,6 @@ static bool needs_utf8(uint8_t opcode, bool compressed)
     return opcode == FW_WS_TEXT && !compressed;
 }
 
-/* ---- whole frames ---- */
-
 /* Unmasks a short payload in place by words and learns on the way whether it is ASCII. For this
  * size the calls through the dispatch of mask.h and utf8.h would cost more than the work.
  *
@@ -186,12 +187,12 @@ static inline size_t plain_header(const struct fw_ws_rules *rules, const uint8_t
     size_t header_bytes = rules->client ? 2 : 6;
     /* A wrong mask bit becomes the high bit of the length, which is then too long. */
     size_t length = rules->client ? in[1] : in[1] ^ 0x80u;
-    if (length > FW_WS_CONTROL_BYTES_MAX) {
+    if (length > LENGTH_7_BITS_MAX) {
         if (length != 126 || in_bytes < 4)
             return 0;
         length = (size_t)in[2] << 8 | in[3];
         header_bytes += 2;
-        if (length < 126)
+        if (length <= LENGTH_7_BITS_MAX)
             return 0;
     }
     *payload_bytes_out = length;
@@ -212,6 +213,7 @@ static bool plain_message(struct fw_ws_decoder *decoder, const struct fw_ws_rule
         return false;
     uint8_t opcode = **in & 0x0f;
     uint8_t *payload = *in + header_bytes;
+    /* The key's octets are the last four of the header. */
     bool ascii = !rules->client && unmask(payload, bytes, load_u32(payload - 4));
     *in = payload + bytes;
     *in_bytes -= header_bytes + bytes;
@@ -248,8 +250,6 @@ static bool whole_message(struct call *call, const struct fw_ws_header *header)
     };
     return true;
 }
-
-/* ---- control frames ---- */
 
 /* Judges a close frame's payload (RFC 6455, sections 5.5.1, 7.4). */
 static int close_check(const uint8_t *payload, size_t bytes, uint16_t *code_out)
@@ -304,8 +304,6 @@ static bool control_done(struct call *call, uint8_t opcode, uint8_t *payload, si
     };
     return true;
 }
-
-/* ---- stages ---- */
 
 /* Moves as much of the frame's payload as came, at most frame_left, to `out`, unmasked. */
 static void payload_take(struct call *call, uint8_t *out, size_t bytes)

@@ -40,8 +40,8 @@ static struct fw_bytes topics_of(const struct fw_request *request)
     return (struct fw_bytes){path.at + prefix, path.count - prefix};
 }
 
-/* Cuts the next name off a comma-separated list; false at its end. An empty name is a name here, and
- * refused as one. */
+/* Cuts the next name off a comma-separated list; false at its end. An empty name is a name here,
+ * and refused as one. */
 static bool next_name(struct fw_bytes *list, struct fw_bytes *name_out)
 {
     if (list->at == NULL)
@@ -81,8 +81,8 @@ static void answer_info(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_topic_info info;
-    int result = fw_topic_name_valid(name) ? session->host->up->info(session, name, &info)
-                                           : FW_ERR_TOPIC;
+    int result =
+        fw_topic_name_valid(name) ? session->host->up->info(session, name, &info) : FW_ERR_TOPIC;
     if (result == FW_ERR_ABSENT) {
         fw_request_respond(request, 404, "text/plain; charset=utf-8", no_store,
                            fw_bytes_of("nobody has used this topic\n"));
@@ -93,16 +93,16 @@ static void answer_info(struct fw_request *request)
         return;
     }
     char json[ANSWER_BYTES_MAX];
-    int count = snprintf(json, sizeof json,
-                         "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
-                         ",\"subscribers\":{\"websocket\":%" PRIu32 "}}\n",
-                         (int)name.count, (const char *)name.at, info.epoch, info.offset,
-                         info.subscribers);
+    int count =
+        snprintf(json, sizeof json,
+                 "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
+                 ",\"subscribers\":{\"websocket\":%" PRIu32 "}}\n",
+                 (int)name.count, (const char *)name.at, info.epoch, info.offset, info.subscribers);
     answer_json(request, 200, json, count);
 }
 
-/* Text unless the publisher says that it is not: text types, JSON and forms (curl -d) are text, no type
- * at all is text when it can be, everything else is binary. */
+/* Text unless the publisher says that it is not: text types, JSON and forms (curl -d) are text, no
+ * type at all is text when it can be, everything else is binary. */
 static enum fw_message_type type_of(const struct fw_request *request)
 {
     struct fw_bytes type;

@@ -1,7 +1,7 @@
 /* feed.h: the resources of the feed server: /topics/NAME, /healthz, /readyz.
  *
- * What each request means is in the manual (fanwire(1)); the answers are JSON or one plain sentence.
- * Thread: the worker's.
+ * What each request means is in the manual (fanwire(1)); the answers are JSON or one plain
+ * sentence. Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -23,8 +23,8 @@ bool fw_feed_is_topics(const struct fw_request *request);
 
 /* Subscribes the session to the topics of the path ("/topics/a,b,c").
  *
- * errors       FW_ERR_TOPIC, FW_ERR_LIMIT, -ENOMEM; what was subscribed before stays, and goes with the
- *              session
+ * errors       FW_ERR_TOPIC, FW_ERR_LIMIT, -ENOMEM; what was subscribed before stays, and goes with
+ * the session
  */
 int fw_feed_subscribe(struct fw_request *request);
 

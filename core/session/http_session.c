@@ -1,9 +1,9 @@
 /* http_session.c: the first bytes of every connection: HTTP/1.1 requests, and the way to WebSocket.
  *
- * A request that comes whole is handled where it lies. One that comes in pieces is put together in a
- * `pending`, which grows with what came, never with what was announced, and which carries the parser's
- * state, so that no byte is looked at twice. Deadlines are absolute: a dripped head or body does not
- * extend them.
+ * A request that comes whole is handled where it lies. One that comes in pieces is put together in
+ * a `pending`, which grows with what came, never with what was announced, and which carries the
+ * parser's state, so that no byte is looked at twice. Deadlines are absolute: a dripped head or
+ * body does not extend them.
  *
  *   between requests --first byte--> head --whole--> body (POST) --whole--> answered
  *        ^      (whole at once: no pending)                                    |
@@ -118,8 +118,8 @@ static void queue_behind(struct fw_session *session, struct fw_outq *before)
     }
 }
 
-/* Lets the program decide. The 101 is queued before it is asked, so that what it sends comes behind;
- * when it says no, that is taken back, but not the answers to earlier requests. */
+/* Lets the program decide. The 101 is queued before it is asked, so that what it sends comes
+ * behind; when it says no, that is taken back, but not the answers to earlier requests. */
 static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS])
 {
     struct fw_session *session = request->session;
@@ -147,8 +147,8 @@ static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCE
                            "the server does not accept this connection");
 }
 
-/* Everything that can be judged is judged before the program is asked: after the 101 there is no way
- * back to a status. */
+/* Everything that can be judged is judged before the program is asked: after the 101 there is no
+ * way back to a status. */
 static void upgrade(struct fw_request *request)
 {
     struct fw_session *session = request->session;
@@ -323,8 +323,8 @@ static bool continue_head(struct fw_session *session, struct fw_http_pending *pe
     return true;
 }
 
-/* How much of the input belongs to the pending request: while the head is not whole nobody knows, and
- * a head is bounded; then up to the body's end. */
+/* How much of the input belongs to the pending request: while the head is not whole nobody knows,
+ * and a head is bounded; then up to the body's end. */
 static size_t share_of_input(const struct fw_http_pending *pending, size_t count)
 {
     size_t room = pending->head_bytes > 0 ? pending->wanted - pending->count

@@ -36,7 +36,8 @@ static bool parse_port(struct fw_bytes rest, unsigned default_port, unsigned *po
     return port > 0 && port <= 65535;
 }
 
-/* Reads "host", "host:port", "[v6]" or "[v6]:port". A leading "*." is a name here: patterns use it. */
+/* Reads "host", "host:port", "[v6]" or "[v6]:port". A leading "*." is a name here: patterns use it.
+ */
 static bool parse_authority(struct fw_bytes in, unsigned default_port, struct origin *origin_out)
 {
     size_t count = 0;
@@ -53,9 +54,8 @@ static bool parse_authority(struct fw_bytes in, unsigned default_port, struct or
             count++;
     }
     origin_out->host = (struct fw_bytes){in.at, count};
-    return count > 0 &&
-           parse_port((struct fw_bytes){in.at + count, in.count - count}, default_port,
-                      &origin_out->port);
+    return count > 0 && parse_port((struct fw_bytes){in.at + count, in.count - count}, default_port,
+                                   &origin_out->port);
 }
 
 /* Reads "scheme://authority" and nothing behind it: no path, no user. */

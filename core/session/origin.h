@@ -1,8 +1,9 @@
 /* origin.h: which browser pages may use this server (RFC 6454; RFC 6455, section 10.2).
  *
- * Cross-site WebSocket hijacking needs no cookie jar of ours: a page anywhere may connect to a server on
- * the visitor's own machine. So a request that carries an Origin must come from this server's own origin
- * or from one that was allowed by name. Compared by parsed parts, never by suffix. Thread: any.
+ * Cross-site WebSocket hijacking needs no cookie jar of ours: a page anywhere may connect to a
+ * server on the visitor's own machine. So a request that carries an Origin must come from this
+ * server's own origin or from one that was allowed by name. Compared by parsed parts, never by
+ * suffix. Thread: any.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -16,10 +17,10 @@
 /* Whether an origin may use the server.
  *
  * origin       the Origin header's value
- * host         the Host header's value: the same host and port make it same-origin. The scheme is not
- *              compared then: TLS may end in a proxy before us, which we cannot see.
- * allowed      NULL-terminated, or NULL: exact origins ("https://app.example.com:8443"), any name one
- *              or more labels below a domain ("https://" "*.example.com"), or "*" for every origin
+ * host         the Host header's value: the same host and port make it same-origin. The scheme is
+ * not compared then: TLS may end in a proxy before us, which we cannot see. allowed
+ * NULL-terminated, or NULL: exact origins ("https://app.example.com:8443"), any name one or more
+ * labels below a domain ("https://" "*.example.com"), or "*" for every origin
  */
 bool fw_origin_allowed(struct fw_bytes origin, struct fw_bytes host, const char *const *allowed);
 

@@ -1,12 +1,13 @@
 /* outq.h: what one connection owes its peer, in order.
  *
- * An entry is a piece of bytes: of a share that many connections hold (a published message), or of the
- * turn's arena (a reply), or a whole buffer of its own. An idle queue is 32 bytes and owns nothing; one
- * entry stands in place, more in a block that lives while they do. Adjacent arena pieces are one entry.
+ * An entry is a piece of bytes: of a share that many connections hold (a published message), or of
+ * the turn's arena (a reply), or a whole buffer of its own. An idle queue is 32 bytes and owns
+ * nothing; one entry stands in place, more in a block that lives while they do. Adjacent arena
+ * pieces are one entry.
  *
  * A flush takes entries out optimistically (fw_outq_take), because nearly every send is whole; when
- * the socket took less, the rest is put back in front (fw_outq_put_back). Arena bytes that outlive the
- * turn are copied to a share of their own (fw_outq_keep). Thread: the worker's.
+ * the socket took less, the rest is put back in front (fw_outq_put_back). Arena bytes that outlive
+ * the turn are copied to a share of their own (fw_outq_keep). Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -78,8 +79,8 @@ int fw_outq_put_back(struct fw_outq *outq, struct fw_outq_entry *entries, unsign
  */
 int fw_outq_keep(struct fw_outq *outq);
 
-/* Drops all whole entries but the first, which may be partly on the wire, and says how many published
- * messages that were. */
+/* Drops all whole entries but the first, which may be partly on the wire, and says how many
+ * published messages that were. */
 uint32_t fw_outq_drop_unbegun(struct fw_outq *outq, bool first_begun);
 
 #endif

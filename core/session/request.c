@@ -89,13 +89,13 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    int written = snprintf((char *)at, room,
-                           "HTTP/1.1 %u %s\r\n%s%s%s%sContent-Length: %zu\r\n"
-                           "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
-                           status, reason_phrase(status), content_type ? "Content-Type: " : "",
-                           content_type ? content_type : "", content_type ? "\r\n" : "", headers,
-                           body.count, required_headers(status),
-                           keep ? "" : "Connection: close\r\n");
+    int written =
+        snprintf((char *)at, room,
+                 "HTTP/1.1 %u %s\r\n%s%s%s%sContent-Length: %zu\r\n"
+                 "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
+                 status, reason_phrase(status), content_type ? "Content-Type: " : "",
+                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, body.count,
+                 required_headers(status), keep ? "" : "Connection: close\r\n");
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;
@@ -184,7 +184,6 @@ int fw_request_answer(fw_request *request, unsigned status, const char *content_
 {
     if (request->answered || status < 200 || status > 599)
         return FW_ERR_USAGE;
-    fw_request_respond(request, status, content_type, headers,
-                       (struct fw_bytes){body, body_bytes});
+    fw_request_respond(request, status, content_type, headers, (struct fw_bytes){body, body_bytes});
     return request->session->end == FW_END_ABORT ? -ENOMEM : 0;
 }

@@ -1,8 +1,8 @@
-/* request.h: a request that is being answered, as the session files see it; conn.h has the program's
- * view.
+/* request.h: a request that is being answered, as the session files see it; conn.h has the
+ * program's view.
  *
- * It lives on the stack of http_session.c while the request is handled; the bytes are borrowed from the
- * receive buffer or from the pieces put together. Thread: the worker's.
+ * It lives on the stack of http_session.c while the request is handled; the bytes are borrowed from
+ * the receive buffer or from the pieces put together. Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -26,8 +26,8 @@ struct fw_request {
     char path[FW_HTTP_LINE_BYTES_MAX + 1];
 };
 
-/* Queues the answer to a request, head and body, and notes that it is answered. Without keep-alive the
- * session is finished.
+/* Queues the answer to a request, head and body, and notes that it is answered. Without keep-alive
+ * the session is finished.
  *
  * content_type NULL when there is no body
  * headers      further lines, each with its CR LF, or NULL; constants of ours or the program's
@@ -35,7 +35,8 @@ struct fw_request {
 void fw_request_respond(struct fw_request *request, unsigned status, const char *content_type,
                         const char *headers, struct fw_bytes body);
 
-/* The same for a mistake: its status and sentence by status.h; the connection is closed after it. */
+/* The same for a mistake: its status and sentence by status.h; the connection is closed after it.
+ */
 void fw_request_refuse(struct fw_request *request, int error);
 
 /* The same with a status of its own and a sentence without its full stop. */

@@ -1,7 +1,8 @@
 /* session.h: the protocol state of one connection, and what it needs from the floors above.
  *
- * A session takes the bytes that came and queues the bytes that are owed; it owns no socket and reads
- * no clock. It begins as HTTP (http_session.c); an upgrade makes it a WebSocket (ws_session.c).
+ * A session takes the bytes that came and queues the bytes that are owed; it owns no socket and
+ * reads no clock. It begins as HTTP (http_session.c); an upgrade makes it a WebSocket
+ * (ws_session.c).
  *
  *   HTTP --upgrade accepted--> OPEN --we close--> CLOSING --peer's close--> DONE
  *     |                          |                   |
@@ -10,8 +11,9 @@
  *     +------------------------->+----------------> DONE
  *
  * In DONE input is swallowed; `end` says what becomes of the socket once the queue is flushed. The
- * connection (net/conn) embeds the session, and looks at `outq` and `end` after `changed` was called.
- * Nothing here is freed while a call of the session's is on the stack. Thread: the worker's.
+ * connection (net/conn) embeds the session, and looks at `outq` and `end` after `changed` was
+ * called. Nothing here is freed while a call of the session's is on the stack. Thread: the
+ * worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -81,10 +83,10 @@ struct fw_session_host {
     struct fw_arena *arena; /* reset when the turn's sends are settled */
     struct fw_log *log;
     uint64_t now_ms;
-    struct fw_http_head head;  /* scratch for heads that come whole */
-    const uint8_t *told_text;  /* the text message being told: valid UTF-8 already */
+    struct fw_http_head head; /* scratch for heads that come whole */
+    const uint8_t *told_text; /* the text message being told: valid UTF-8 already */
     size_t told_text_bytes;
-    uint64_t random;           /* state of the jitter's generator; not for secrets */
+    uint64_t random; /* state of the jitter's generator; not for secrets */
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
@@ -96,8 +98,8 @@ enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE
 enum fw_session_end {
     FW_END_NOT,
     FW_END_CLOSE,  /* close it */
-    FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed over
-                      unread input would say RST and could take our last words with it */
+    FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed
+                      over unread input would say RST and could take our last words with it */
     FW_END_ABORT,  /* close it now, whatever is queued */
 };
 
@@ -123,15 +125,15 @@ struct fw_session {
     struct fw_session_held *held;
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
-    uint32_t active_ms; /* low half of the time at which the peer was last heard */
+    uint32_t active_ms;  /* low half of the time at which the peer was last heard */
     uint16_t close_code; /* what the program will be told: 1006 until something better is known */
     uint8_t phase;
     uint8_t end;
     uint8_t subscriptions_count;
-    bool blocked : 1;    /* set by conn: the socket is full */
-    bool begun : 1;      /* set by conn: part of the queue's first entry is on the wire */
-    bool upgraded : 1;   /* `in` is the decoder */
-    bool told_open : 1;  /* the program knows of it, and has not been told of its close */
+    bool blocked : 1;   /* set by conn: the socket is full */
+    bool begun : 1;     /* set by conn: part of the queue's first entry is on the wire */
+    bool upgraded : 1;  /* `in` is the decoder */
+    bool told_open : 1; /* the program knows of it, and has not been told of its close */
     bool ping_sent : 1;
     bool wants_drain : 1; /* somebody was told FW_ERR_BUSY */
 };
@@ -140,9 +142,9 @@ static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays fo
 /* Makes a session ready to be received from; sets its handshake timer. */
 void fw_session_init(struct fw_session *session, struct fw_session_host *host);
 
-/* Ends what the session takes part in: subscriptions, input set aside, the program's interest. For a
- * session in FW_PHASE_DONE, at the end of the turn, so that no handler and no fan-out finds it half
- * gone; twice does nothing. */
+/* Ends what the session takes part in: subscriptions, input set aside, the program's interest. For
+ * a session in FW_PHASE_DONE, at the end of the turn, so that no handler and no fan-out finds it
+ * half gone; twice does nothing. */
 void fw_session_leave(struct fw_session *session);
 
 /* The connection is gone: leaves, and frees what it owns. */

@@ -1,8 +1,8 @@
 /* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), server's side.
  *
  * Pulls events out of the decoder and answers them: messages go to the program, pings get pongs, a
- * close its echo, a mistake the close code that status.h gives it. What is sent stands in the turn's
- * arena as one piece, header and payload. The states are in session.h.
+ * close its echo, a mistake the close code that status.h gives it. What is sent stands in the
+ * turn's arena as one piece, header and payload. The states are in session.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -206,8 +206,8 @@ void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t b
     }
 }
 
-/* A silent peer is asked, and ended when it does not answer. The timer is not moved at each message:
- * it rings, sees that the peer was heard meanwhile, and waits for what is left. */
+/* A silent peer is asked, and ended when it does not answer. The timer is not moved at each
+ * message: it rings, sees that the peer was heard meanwhile, and waits for what is left. */
 static void look_after(struct fw_session *session)
 {
     const struct fw_session_rules *rules = session->host->rules;

@@ -150,7 +150,8 @@ static void steer(struct fw_conns *conns, struct fw_conn *conn)
 static bool reserve_flight(struct fw_conns *conns)
 {
     if (FW_UNLIKELY(conns->flights_count == conns->flights_capacity)) {
-        uint32_t wanted = conns->flights_capacity == 0 ? FLIGHTS_START : conns->flights_capacity * 2;
+        uint32_t wanted =
+            conns->flights_capacity == 0 ? FLIGHTS_START : conns->flights_capacity * 2;
         struct fw_flight *grown = fw_mem_resize(conns->flights, sizeof *grown * wanted);
         if (grown == NULL)
             return false;
@@ -262,8 +263,8 @@ static void keep_queued(struct fw_conn *conn)
         fw_session_finish(&conn->session, FW_END_ABORT);
 }
 
-/* Flushes every connection that was dirty when the turn ended. Those that want another look, and those
- * that a closing callback made dirty meanwhile, stay in the list. */
+/* Flushes every connection that was dirty when the turn ended. Those that want another look, and
+ * those that a closing callback made dirty meanwhile, stay in the list. */
 static void flush_dirty(struct fw_conns *conns)
 {
     uint32_t count = conns->dirty_count;

@@ -1,14 +1,14 @@
 /* conn.h: one socket: a slot of the engine, the session on it, and the flushing of what it owes.
  *
- * A worker has one table of connections, indexed by the engine's slots and touched on first use. The
- * table is the engine's owner: it hands received bytes to sessions, and once a turn sends what each
- * dirty connection owes, in one send.
+ * A worker has one table of connections, indexed by the engine's slots and touched on first use.
+ * The table is the engine's owner: it hands received bytes to sessions, and once a turn sends what
+ * each dirty connection owes, in one send.
  *
  *   free --on_adopted--> LIVE --session ends, queue flushed--> CLOSING --on_closed--> free
  *
- * A flush takes the queue's pieces out at once (a flight) and forgets them when the sends are settled;
- * only a send that was not whole is looked at again, and its rest put back. Flights of one settlement
- * are a batch. Thread: the worker's.
+ * A flush takes the queue's pieces out at once (a flight) and forgets them when the sends are
+ * settled; only a send that was not whole is looked at again, and its rest put back. Flights of one
+ * settlement are a batch. Thread: the worker's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -68,8 +68,8 @@ struct fw_conns {
 /* What an engine of connections calls; its owner is the table. */
 extern const struct fw_engine_events fw_conns_events;
 
-/* Makes an empty table. The host's rules, upward calls and log, and the callbacks are the caller's to
- * set; engine once it exists.
+/* Makes an empty table. The host's rules, upward calls and log, and the callbacks are the caller's
+ * to set; engine once it exists.
  *
  * errors       -ENOMEM
  */

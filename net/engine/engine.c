@@ -1,8 +1,9 @@
 /* engine.c: the calls of engine.h, passed on to the implementation that runs, and the choice of it.
  *
  * The choice is made by trying: two small engines of the wanted kind are made on this thread, one
- * accepts a connection and hands it to the other, bytes go there and back, the peer's end is seen and
- * the slot dies. What a container's seccomp filter, a sysctl or an old kernel forbids shows there.
+ * accepts a connection and hands it to the other, bytes go there and back, the peer's end is seen
+ * and the slot dies. What a container's seccomp filter, a sysctl or an old kernel forbids shows
+ * there.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -21,10 +22,10 @@
 /* Descriptors that a process needs besides its connections: listeners, logs, rings, wake-ups. */
 #define DESCRIPTORS_RESERVED 64
 /* The self-test's turns and patience: everything it does is local and done in one or two. */
-#define SELF_TEST_TURNS_MAX  50
-#define SELF_TEST_WAIT_MS    20
-#define SELF_TEST_SLOTS      8
-#define SELF_TEST_MEMORY     ((uint32_t)64 * 1024)
+#define SELF_TEST_TURNS_MAX 50
+#define SELF_TEST_WAIT_MS   20
+#define SELF_TEST_SLOTS     8
+#define SELF_TEST_MEMORY    ((uint32_t)64 * 1024)
 
 void fw_engine_destroy(struct fw_engine *engine)
 {
@@ -254,7 +255,8 @@ static int open_pair(int *listener_out, int *client_out)
     return 0;
 }
 
-/* The client's side: "ping" is sent when the connection was adopted, "pong" awaited, then it ends. */
+/* The client's side: "ping" is sent when the connection was adopted, "pong" awaited, then it ends.
+ */
 static int test_conversation(struct self_test *test, int client)
 {
     bool asked = false;

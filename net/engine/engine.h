@@ -1,20 +1,20 @@
 /* engine.h: the contract between sockets and everything above them.
  *
  * An engine moves bytes for the sockets of one thread. Two implementations keep the contract,
- * engine_uring.c and engine_epoll.c, and a third for tests (tests/support/engine_sim.c) that splits,
- * delays and resets at will. Nothing above this header knows which one runs.
+ * engine_uring.c and engine_epoll.c, and a third for tests (tests/support/engine_sim.c) that
+ * splits, delays and resets at will. Nothing above this header knows which one runs.
  *
  * The contract is completion-shaped:
  *
  * 1. Received bytes are borrowed, and writable, until on_received returns.
  * 2. A send's bytes are lent to the engine until on_settled. One send per slot between two
  *    on_settled; a send takes what the socket takes at once and never waits.
- *    Silence is success: what was sent whole is not reported. What was not is told by on_unsent, and
- *    then by on_writable once it is worth trying again.
+ *    Silence is success: what was sent whole is not reported. What was not is told by on_unsent,
+ * and then by on_writable once it is worth trying again.
  * 3. A slot is dead only after on_closed, never before; then its number may come back.
  * 4. Only fw_engine_wake and fw_engine_hand_over (as the target) may be used from another thread.
- * 5. The engine never calls into its owner from inside a call of the owner's, so no handler can find
- *    its connection gone under it.
+ * 5. The engine never calls into its owner from inside a call of the owner's, so no handler can
+ * find its connection gone under it.
  *
  * One turn (fw_engine_turn):
  *
@@ -55,7 +55,8 @@ struct fw_engine_events {
     /* Nothing more will be received: 0 at the peer's FIN, else -errno. At most once per slot. */
     void (*on_ended)(void *owner, uint32_t slot, int status);
     /* The slot's send stopped after `sent_bytes`: -EAGAIN when the socket is full (on_writable will
-     * follow), another -errno when it is broken (nothing will follow). Lent bytes are still whole. */
+     * follow), another -errno when it is broken (nothing will follow). Lent bytes are still whole.
+     */
     void (*on_unsent)(void *owner, uint32_t slot, size_t sent_bytes, int status);
     /* Every send since the last on_settled has been reported or is done: lent bytes are free. */
     void (*on_settled)(void *owner);
@@ -81,8 +82,8 @@ struct fw_engine_events {
 };
 
 struct fw_engine_options {
-    uint32_t slots_max;      /* connections at once; at most what fw_engine_slots_limit says */
-    uint32_t receive_bytes;  /* memory to receive into, all connections together */
+    uint32_t slots_max;     /* connections at once; at most what fw_engine_slots_limit says */
+    uint32_t receive_bytes; /* memory to receive into, all connections together */
     void *owner;
     const struct fw_engine_events *events; /* borrowed for ever */
 };
@@ -93,10 +94,9 @@ enum fw_engine_kind { FW_ENGINE_AUTO, FW_ENGINE_URING, FW_ENGINE_EPOLL };
  * sockets is driven through it.
  *
  * wanted       FW_ENGINE_AUTO falls back from io_uring to epoll on any errno
- * why          written: one line that says which engine runs and, after a fallback or a failure, why
- *              and what to do about it
- * thread       any
- * returns      FW_ENGINE_URING or FW_ENGINE_EPOLL; FW_ERR_ENGINE when the wanted one does not work
+ * why          written: one line that says which engine runs and, after a fallback or a failure,
+ * why and what to do about it thread       any returns      FW_ENGINE_URING or FW_ENGINE_EPOLL;
+ * FW_ERR_ENGINE when the wanted one does not work
  */
 int fw_engine_choose(enum fw_engine_kind wanted, char *why, size_t why_bytes);
 
@@ -147,15 +147,16 @@ void fw_engine_send(struct fw_engine *engine, uint32_t slot, const struct iovec 
 void fw_engine_pause(struct fw_engine *engine, uint32_t slot);
 void fw_engine_resume(struct fw_engine *engine, uint32_t slot);
 
-/* Ends our sending direction (FIN) once what was sent is out; receiving goes on. Costs a system call
- * or a kernel worker: for the ends of connections, not their lives. */
+/* Ends our sending direction (FIN) once what was sent is out; receiving goes on. Costs a system
+ * call or a kernel worker: for the ends of connections, not their lives. */
 void fw_engine_shutdown(struct fw_engine *engine, uint32_t slot);
 
-/* Closes a slot: after this only on_closed is told of it. `abort` sends RST and leaves no TIME_WAIT.
- * A slot is closed once. */
+/* Closes a slot: after this only on_closed is told of it. `abort` sends RST and leaves no
+ * TIME_WAIT. A slot is closed once. */
 void fw_engine_close(struct fw_engine *engine, uint32_t slot, bool abort);
 
-/* Accepts connections from a listening socket, which the engine borrows and which is non-blocking. */
+/* Accepts connections from a listening socket, which the engine borrows and which is non-blocking.
+ */
 int fw_engine_listen(struct fw_engine *engine, int listen_fd);
 
 /* Stops taking connections from all listeners; the backlog holds what comes. */

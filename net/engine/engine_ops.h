@@ -40,5 +40,4 @@ struct fw_engine {
 int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_engine **engine_out);
 int fw_engine_epoll_create(const struct fw_engine_options *options, struct fw_engine **engine_out);
 
-
 #endif

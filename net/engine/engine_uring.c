@@ -10,8 +10,8 @@
  *   loses short sends silently.)
  * - A blocked slot waits by a one-shot poll, not by a send in the kernel: nothing is ever lent for
  *   longer than a turn.
- * - Receives are multishot from a ring of provided buffers, incremental where the kernel has it; few
- *   are in service until they run out, because a small ring stays in the cache.
+ * - Receives are multishot from a ring of provided buffers, incremental where the kernel has it;
+ * few are in service until they run out, because a small ring stays in the cache.
  * - Accepts are one-shot, a fixed number in flight: a multishot accept whose file table is full
  *   accepts connections and drops them.
  *
@@ -227,8 +227,7 @@ static void arm_accept(struct uring *self, uint32_t index)
     accept->peer_bytes = sizeof accept->peer;
     accept->armed = true;
     io_uring_prep_accept_direct(sqe, self->listen_fds[accept->listener],
-                                (struct sockaddr *)&accept->peer, &accept->peer_bytes,
-                                0, 0);
+                                (struct sockaddr *)&accept->peer, &accept->peer_bytes, 0, 0);
     sqe->file_index = IORING_FILE_INDEX_ALLOC; /* liburing 2.3 would add 1 to it, and make it 0 */
     sqe->user_data = tag_of(OP_ACCEPT, 0, index);
 }
@@ -337,8 +336,7 @@ static void received(struct uring *self, uint32_t slot, const struct io_uring_cq
     else if (cqe->res == -ENOBUFS) {
         self->base.stats.receives_starved++;
         serve_more_buffers(self);
-    } else if (cqe->res < 0 && cqe->res != -ECANCELED && cqe->res != -EINTR &&
-               cqe->res != -EAGAIN)
+    } else if (cqe->res < 0 && cqe->res != -ECANCELED && cqe->res != -EINTR && cqe->res != -EAGAIN)
         ended(self, slot, cqe->res);
 
     if (!last)
@@ -621,8 +619,7 @@ static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
         sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
     }
     sqe = next_entry(self);
-    io_uring_prep_cancel_fd(sqe, (int)slot,
-                            IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
+    io_uring_prep_cancel_fd(sqe, (int)slot, IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
     sqe->user_data = tag_of(OP_CANCEL, 0, slot);
     sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
     sqe = next_entry(self);
@@ -712,8 +709,8 @@ static void uring_wake(struct fw_engine *engine)
 /* ---- creation -------------------------------------------------------------------------------- */
 
 static const uint8_t allowed_operations[] = {
-    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG, IORING_OP_POLL_ADD,
-    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,    IORING_OP_ACCEPT,
+    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,  IORING_OP_POLL_ADD,
+    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,     IORING_OP_ACCEPT,
     IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD};
 
 /* The ring may do what an engine does and nothing else, whatever a bug or an intruder asks. */

@@ -110,10 +110,13 @@ int fw_sock_address_parse(const char *text, struct fw_sock_address *address_out)
     return status;
 }
 
-/* Letters, digits, hyphens and dots (RFC 1123, section 2.1), and not digits and dots alone: those
- * are a mistyped address, and the resolver would read "127.1" its own way. */
+/* Letters, digits, hyphens and dots (RFC 1123, section 2.1), and no mistyped address: the resolver
+ * would read "127.1", "0x7f.0.0.1" and "2130706433" its own way. */
 static bool is_name(const char *host)
 {
+    struct in_addr ignored;
+    if (inet_aton(host, &ignored) != 0)
+        return false;
     static const char allowed[] =
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.";
     return host[strspn(host, allowed)] == '\0' && host[strspn(host, "0123456789.")] != '\0';

@@ -1,5 +1,5 @@
-/* uring_compat.h: constants of newer kernels that the installed liburing may lack (2.3 is the oldest
- * we build with). Values are the kernel's ABI, include/uapi/linux/io_uring.h.
+/* uring_compat.h: constants of newer kernels that the installed liburing may lack (2.3 is the
+ * oldest we build with). Values are the kernel's ABI, include/uapi/linux/io_uring.h.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -1,12 +1,13 @@
 /* acceptor.c: the thread that takes connections and gives each to the worker that has fewest.
  *
- * It never drops one for want of room: when every worker is full, what it holds waits, accepting stops
- * and the kernel's backlog holds the rest; a connection that closes anywhere wakes it. When descriptors
- * or memory run out it pauses for a while instead of trying at full speed.
+ * It never drops one for want of room: when every worker is full, what it holds waits, accepting
+ * stops and the kernel's backlog holds the rest; a connection that closes anywhere wakes it. When
+ * descriptors or memory run out it pauses for a while instead of trying at full speed.
  *
  *   on_accepted --room--> hand_over --0--> done
  *        |                    | -ENFILE
- *        +--every worker full-+--> waits in `tickets`, accepting stops --a worker has room--> hand_over
+ *        +--every worker full-+--> waits in `tickets`, accepting stops --a worker has room-->
+ * hand_over
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -33,7 +34,8 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* The worker with the fewest connections, those on their way included, or NULL when all are full. */
+/* The worker with the fewest connections, those on their way included, or NULL when all are full.
+ */
 static struct fw_worker *choose(struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
@@ -73,7 +75,8 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     fw_engine_hand_over(acceptor->engine, ticket, worker->engine, 0);
 }
 
-/* Places what waits, as far as there is room, and opens the door again when nothing waits any more. */
+/* Places what waits, as far as there is room, and opens the door again when nothing waits any more.
+ */
 static void place_waiting(struct fw_acceptor *acceptor)
 {
     while (acceptor->tickets_count > 0 && choose(acceptor) != NULL)
@@ -159,8 +162,8 @@ static int start(struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
     uint32_t limit = fw_engine_slots_limit(server->engine_kind);
-    const struct fw_engine_options options = {.slots_max = limit < TICKETS_MAX ? limit
-                                                                               : TICKETS_MAX,
+    const struct fw_engine_options options = {.slots_max =
+                                                  limit < TICKETS_MAX ? limit : TICKETS_MAX,
                                               .receive_bytes = 64 * 1024,
                                               .owner = acceptor,
                                               .events = &acceptor_events};

@@ -60,8 +60,8 @@ static struct fw_shard *lock_shard(struct fw_directory *directory, struct fw_byt
     return shard;
 }
 
-/* Frees the topic of a full shard that was left alone for longest; nobody may be on it, and nothing on
- * its way. A later use of its name begins a new epoch. */
+/* Frees the topic of a full shard that was left alone for longest; nobody may be on it, and nothing
+ * on its way. A later use of its name begins a new epoch. */
 static bool evict(struct fw_shard *shard)
 {
     struct fw_topic *oldest = NULL;
@@ -113,8 +113,8 @@ static void free_posts(struct fw_post *posts)
 }
 
 /* Makes one post for each worker that listens, so that nothing can fail once the first is sent. */
-static int prepare_posts(struct fw_directory *directory, struct fw_topic *topic,
-                         struct fw_msg *msg, struct fw_post **posts_out, unsigned *count_out)
+static int prepare_posts(struct fw_directory *directory, struct fw_topic *topic, struct fw_msg *msg,
+                         struct fw_post **posts_out, unsigned *count_out)
 {
     *posts_out = NULL;
     *count_out = 0;

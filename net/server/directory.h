@@ -2,8 +2,8 @@
  *
  * A topic stands in one of many shards, each with its lock. Publishing takes the lock, gives the
  * message its offset and posts it to every worker that has subscribers, so that all of them see one
- * order; subscribing takes it to become one of those workers. No worker ever waits for another's work
- * under it: what is done there is counting and a few pointer swaps.
+ * order; subscribing takes it to become one of those workers. No worker ever waits for another's
+ * work under it: what is done there is counting and a few pointer swaps.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -28,7 +28,7 @@ struct fw_shard {
 struct fw_directory {
     struct fw_shard shards[FW_DIRECTORY_SHARDS];
     uint64_t key[2];
-    uint64_t epoch;          /* drawn at random at the start */
+    uint64_t epoch;               /* drawn at random at the start */
     atomic_uint_fast64_t created; /* topics ever: makes each one's epoch its own */
     uint32_t topics_per_shard_max;
     unsigned workers_count;

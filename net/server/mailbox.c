@@ -35,8 +35,7 @@ struct fw_post *fw_mailbox_take(struct fw_mailbox *mailbox)
 {
     if (atomic_load_explicit(&mailbox->newest, memory_order_relaxed) == NULL)
         return NULL;
-    struct fw_post *newest =
-        atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
+    struct fw_post *newest = atomic_exchange_explicit(&mailbox->newest, NULL, memory_order_acquire);
     struct fw_post *oldest = NULL;
     while (newest != NULL) {
         struct fw_post *next = newest->next;

@@ -1,7 +1,8 @@
 /* mailbox.h: the one way from any thread into a worker.
  *
- * A lock-free stack that many push to and one takes whole, and then reverses: posts of one thread stay
- * in its order. It is bounded by the bytes that wait in it, softly: a publisher looks before it posts.
+ * A lock-free stack that many push to and one takes whole, and then reverses: posts of one thread
+ * stay in its order. It is bounded by the bytes that wait in it, softly: a publisher looks before
+ * it posts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -124,8 +124,8 @@ static int choose_engine(struct fw_server *server)
     return 0;
 }
 
-/* How many connections each worker may have: each ring has a table of its own, epoll's workers share
- * the process's. */
+/* How many connections each worker may have: each ring has a table of its own, epoll's workers
+ * share the process's. */
 static void share_slots(struct fw_server *server)
 {
     unsigned workers = server->workers_count;
@@ -315,13 +315,13 @@ static void join_threads(struct fw_server *server)
     server->state = FW_STOPPED;
 }
 
-/* Starts the acceptor and the workers from `first` on. A thread that cannot be made counts as one that
- * failed, so that the others do not wait for it. */
+/* Starts the acceptor and the workers from `first` on. A thread that cannot be made counts as one
+ * that failed, so that the others do not wait for it. */
 static void spawn(struct fw_server *server, unsigned first)
 {
     server->state = FW_STARTING;
-    int result = pthread_create(&server->acceptor.thread, NULL, fw_acceptor_main,
-                                &server->acceptor);
+    int result =
+        pthread_create(&server->acceptor.thread, NULL, fw_acceptor_main, &server->acceptor);
     server->acceptor.has_thread = result == 0;
     for (unsigned i = first; result == 0 && i < server->workers_count; i++) {
         struct fw_worker *worker = server->workers[i];
@@ -397,8 +397,7 @@ static int check_publish(const struct fw_server *server, struct fw_bytes topic, 
 }
 
 int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, uint64_t now_ms,
-                      struct fw_published *published_out)
+                      struct fw_bytes payload, uint64_t now_ms, struct fw_published *published_out)
 {
     int result = check_publish(server, topic, type, payload);
     if (result != 0)

@@ -40,8 +40,9 @@ struct fw_worker {
     unsigned index;
     pthread_t thread;
     bool has_thread;
-    bool told_stop;
-    uint64_t stop_ms; /* when it stops waiting for its connections */
+    bool told_stop;    /* it has seen that the server stops */
+    bool said_goodbye; /* what was published is delivered, and every connection told */
+    uint64_t stop_ms;  /* when it stops waiting for its connections */
 
     /* Written by the worker, read by anyone. */
     atomic_uint_fast64_t opened; /* connections ever */
@@ -64,12 +65,12 @@ struct fw_acceptor {
     struct fw_log log;
     pthread_t thread;
     bool has_thread;
-    uint64_t *handed;   /* connections given to each worker ever; the acceptor's own */
-    uint32_t *tickets;  /* accepted, waiting for a worker with room */
+    uint64_t *handed;  /* connections given to each worker ever; the acceptor's own */
+    uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
     uint32_t tickets_max;
-    uint8_t *targets;    /* by ticket: which worker it was offered to last */
-    uint64_t resume_ms;  /* when accepting goes on after a shortage; 0: it is on */
+    uint8_t *targets;   /* by ticket: which worker it was offered to last */
+    uint64_t resume_ms; /* when accepting goes on after a shortage; 0: it is on */
 };
 
 enum fw_server_state { FW_CREATED, FW_STARTING, FW_RUNNING, FW_STOPPED };
@@ -92,7 +93,8 @@ struct fw_server {
     atomic_bool stopping;
     /* Who the stop must wake; NULL before there is one and after it has ended. */
     _Atomic(struct fw_engine *) stop_target;
-    atomic_bool accepting_blocked; /* every worker is full: a closing connection wakes the acceptor */
+    atomic_bool
+        accepting_blocked; /* every worker is full: a closing connection wakes the acceptor */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -120,7 +122,6 @@ bool fw_server_thread_ready(struct fw_server *server, int status);
 bool fw_server_wait_ready(struct fw_server *server, unsigned threads_count);
 void fw_server_thread_ended(struct fw_server *server);
 int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, uint64_t now_ms,
-                      struct fw_published *published_out);
+                      struct fw_bytes payload, uint64_t now_ms, struct fw_published *published_out);
 
 #endif

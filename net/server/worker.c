@@ -17,7 +17,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Published bytes fanned out in one turn: a burst is sent in pieces that no budget is too small for. */
+/* Published bytes fanned out in one turn: a burst is sent in pieces that no budget is too small
+ * for. */
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
@@ -154,14 +155,19 @@ static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *b
     return count;
 }
 
-/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox. */
-static void deliver_inbox(struct fw_worker *worker)
+/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox.
+ *
+ * returns      whether nothing is left
+ */
+static bool deliver_inbox(struct fw_worker *worker)
 {
     struct fw_msg *msgs[RUN_MESSAGES_MAX];
     size_t delivered = 0;
-    if (worker->inbox == NULL)
-        worker->inbox = fw_mailbox_take(&worker->mailbox);
-    while (worker->inbox != NULL && delivered < INBOX_BYTES_PER_TURN) {
+    while (delivered < INBOX_BYTES_PER_TURN) {
+        if (worker->inbox == NULL)
+            worker->inbox = fw_mailbox_take(&worker->mailbox);
+        if (worker->inbox == NULL)
+            return true;
         struct fw_topic *topic = worker->inbox->topic;
         size_t bytes;
         size_t count = take_run(worker, msgs, &bytes);
@@ -169,8 +175,9 @@ static void deliver_inbox(struct fw_worker *worker)
         fw_mailbox_done(&worker->mailbox, bytes);
         /* Release: the topic may be freed once this says that nothing is on its way. */
         atomic_fetch_sub_explicit(&topic->posts, (unsigned)count, memory_order_release);
-        delivered += bytes;
+        delivered += bytes + count * sizeof(struct fw_post);
     }
+    return false;
 }
 
 static void free_inbox(struct fw_worker *worker)
@@ -189,7 +196,7 @@ static void on_opened(void *owner, struct fw_conn *conn)
 {
     struct fw_worker *worker = owner;
     count_one(&worker->opened);
-    if (worker->told_stop)
+    if (worker->said_goodbye)
         fw_session_stop(&conn->session);
 }
 
@@ -213,13 +220,17 @@ static void on_wake(void *owner)
         return;
     worker->told_stop = true;
     worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
-    fw_conns_stop(&worker->conns);
 }
 
+/* What was published before the stop goes out before the goodbyes. */
 static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
-    deliver_inbox(worker);
+    bool idle = deliver_inbox(worker);
+    if (worker->told_stop && !worker->said_goodbye && idle) {
+        worker->said_goodbye = true;
+        fw_conns_stop(&worker->conns);
+    }
     set_count(&worker->refused, worker->conns.host.handshakes_refused);
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
@@ -272,8 +283,7 @@ static int start(struct fw_worker *worker)
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
     conns->host.log = &worker->log;
-    if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 ||
-        conns->host.random == 0)
+    if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
     return 0;
 }
@@ -281,7 +291,7 @@ static int start(struct fw_worker *worker)
 /* How long the next turn may wait. */
 static int wait_ms(const struct fw_worker *worker)
 {
-    if (worker->inbox != NULL)
+    if (worker->inbox != NULL || (worker->told_stop && !worker->said_goodbye))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))
@@ -291,8 +301,8 @@ static int wait_ms(const struct fw_worker *worker)
 
 static bool finished(const struct fw_worker *worker)
 {
-    return worker->told_stop && (worker->conns.live_count == 0 ||
-                                 fw_engine_now_ms(worker->engine) >= worker->stop_ms);
+    return worker->said_goodbye &&
+           (worker->conns.live_count == 0 || fw_engine_now_ms(worker->engine) >= worker->stop_ms);
 }
 
 void *fw_worker_main(void *argument)
@@ -320,8 +330,7 @@ int fw_conn_send(fw_conn *conn, enum fw_message_type type, const void *bytes, si
 {
     if ((type != FW_TEXT && type != FW_BINARY) || (bytes == NULL && bytes_count > 0))
         return FW_ERR_USAGE;
-    return fw_ws_session_send(&conn->session, (uint8_t)type,
-                              (struct fw_bytes){bytes, bytes_count});
+    return fw_ws_session_send(&conn->session, (uint8_t)type, (struct fw_bytes){bytes, bytes_count});
 }
 
 int fw_conn_close(fw_conn *conn, unsigned code, const char *reason)

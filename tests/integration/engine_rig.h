@@ -113,6 +113,7 @@ struct rig_worker {
     pthread_t thread;
     atomic_bool ready; /* its thread has created the engine */
     atomic_bool stop;
+    atomic_bool woken; /* nobody will wake it any more: it may be destroyed */
     bool in_turn;
     bool in_call; /* of the engine: nothing may be told now */
     bool turn_ended;

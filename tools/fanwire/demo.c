@@ -11,9 +11,9 @@
 #include <time.h>
 
 /* 5 symbols move 20 times a second: 100 messages a second on the page's chart. */
-#define TICK_MS          50
-#define MOVES_PER_TICK   5
-#define SYMBOLS_COUNT    (sizeof symbols / sizeof symbols[0])
+#define TICK_MS           50
+#define MOVES_PER_TICK    5
+#define SYMBOLS_COUNT     (sizeof symbols / sizeof symbols[0])
 #define START_PRICE_LEAST 20.0
 
 static const char *const symbols[] = {

@@ -28,8 +28,8 @@ void log_line(int level, const char *line, void *context)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    int count = snprintf(text, sizeof text, "%s.%03dZ %s %s\n", stamp,
-                         (int)(now.tv_nsec / 1000000), levels[level], line);
+    int count = snprintf(text, sizeof text, "%s.%03dZ %s %s\n", stamp, (int)(now.tv_nsec / 1000000),
+                         levels[level], line);
     if (count < 0)
         return;
     size_t bytes = (size_t)count < sizeof text ? (size_t)count : sizeof text - 1;
@@ -113,8 +113,7 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
     return EXIT_DONE;
 }
 
-int run_server(struct settings *settings, void (*started)(fw_server *server),
-               void (*stopped)(void))
+int run_server(struct settings *settings, void (*started)(fw_server *server), void (*stopped)(void))
 {
     fw_server *server;
     settings->options.on_log = log_line;

@@ -1,8 +1,8 @@
 /* conn.h: what a callback may do with a connection and with a request.
  *
  * Everything here is for the connection's own worker: call it only from callbacks that were given
- * that connection, or that run on its worker. Sending, closing and subscribing only queue; the socket
- * is touched once, at the end of the worker's turn, and no callback runs inside a call.
+ * that connection, or that run on its worker. Sending, closing and subscribing only queue; the
+ * socket is touched once, at the end of the worker's turn, and no callback runs inside a call.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -45,15 +45,16 @@ FW_PUBLIC size_t fw_conn_queued_bytes(const fw_conn *conn);
 /* Subscribes the connection to a topic: from now on each message published there is sent to it, as
  * published.
  *
- * errors       FW_ERR_TOPIC, FW_ERR_EXISTS, FW_ERR_LIMIT (its subscriptions, or the server's topics),
- *              FW_ERR_CLOSED, -ENOMEM
+ * errors       FW_ERR_TOPIC, FW_ERR_EXISTS, FW_ERR_LIMIT (its subscriptions, or the server's
+ * topics), FW_ERR_CLOSED, -ENOMEM
  */
 FW_PUBLIC int fw_conn_subscribe(fw_conn *conn, const char *topic);
 
 /* Ends a subscription; FW_ERR_ABSENT when there is none. */
 FW_PUBLIC int fw_conn_unsubscribe(fw_conn *conn, const char *topic);
 
-/* ---- requests: readable during the callback that got one --------------------------------------- */
+/* ---- requests: readable during the callback that got one ---------------------------------------
+ */
 
 /* The method in capitals, and the path without its query, both terminated. */
 FW_PUBLIC const char *fw_request_method(const fw_request *request);

@@ -9,11 +9,12 @@
  *     struct fw_server_options options = FW_SERVER_OPTIONS;
  *     options.on_message = on_message;
  *     fw_server *server;
- *     if (fw_server_create(&options, &server) == 0 && fw_server_listen(server, "127.0.0.1:8080") == 0)
- *         fw_server_run(server);
+ *     if (fw_server_create(&options, &server) == 0 && fw_server_listen(server, "127.0.0.1:8080") ==
+ * 0) fw_server_run(server);
  *
  * Threads, in one sentence: callbacks run on the worker that owns the connection, only they may use
- * an fw_conn, and fw_publish, fw_topic_info, fw_server_stop and fw_server_stats may be called from any thread.
+ * an fw_conn, and fw_publish, fw_topic_info, fw_server_stop and fw_server_stats may be called from
+ * any thread.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -22,8 +22,8 @@ struct fw_topic_info {
 
 /* Publishes a message to everyone who is subscribed to the topic.
  *
- * The message is copied and encoded once. Every subscriber gets the messages of one topic in the order
- * of their offsets, so those of one publishing thread in the order of its calls.
+ * The message is copied and encoded once. Every subscriber gets the messages of one topic in the
+ * order of their offsets, so those of one publishing thread in the order of its calls.
  *
  * topic        1 to 128 of A-Z a-z 0-9 _ - . :
  * type         FW_TEXT needs valid UTF-8
@@ -35,8 +35,7 @@ struct fw_topic_info {
  * thread       any
  */
 FW_PUBLIC int fw_publish(fw_server *server, const char *topic, enum fw_message_type type,
-                         const void *bytes, size_t bytes_count,
-                         struct fw_published *published_out);
+                         const void *bytes, size_t bytes_count, struct fw_published *published_out);
 
 /* Reads a topic's figures; FW_ERR_ABSENT when nobody has used it. Thread: any. */
 FW_PUBLIC int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *info_out);

@@ -15,21 +15,22 @@ enum fw_engine_choice { FW_USE_AUTO, FW_USE_URING, FW_USE_EPOLL };
 /* Levels of log lines. */
 enum { FW_LEVEL_ERROR, FW_LEVEL_WARN, FW_LEVEL_INFO, FW_LEVEL_DEBUG };
 
-/* Start from FW_SERVER_OPTIONS, which sets `size`: a library newer than the program then knows which
- * fields are there. 0 and NULL mean the default. Callbacks run on the connection's worker; each has
- * `context` as its last argument. */
+/* Start from FW_SERVER_OPTIONS, which sets `size`: a library newer than the program then knows
+ * which fields are there. 0 and NULL mean the default. Callbacks run on the connection's worker;
+ * each has `context` as its last argument. */
 struct fw_server_options {
     size_t size;
     void *context;
 
-    /* A WebSocket handshake came: return 0 to accept it, or an HTTP status (400 to 599) to refuse. The
-     * connection may be given user data, subscribed and sent to here already. NULL accepts all. */
+    /* A WebSocket handshake came: return 0 to accept it, or an HTTP status (400 to 599) to refuse.
+     * The connection may be given user data, subscribed and sent to here already. NULL accepts all.
+     */
     unsigned (*on_open)(fw_conn *conn, const fw_request *request, void *context);
     /* A whole message came; borrowed until the return. */
     void (*on_message)(fw_conn *conn, enum fw_message_type type, const void *bytes,
                        size_t bytes_count, void *context);
-    /* An accepted connection has ended: with the peer's close code, ours, 1005 (the peer gave none) or
-     * 1006 (it vanished). The last call for this connection. */
+    /* An accepted connection has ended: with the peer's close code, ours, 1005 (the peer gave none)
+     * or 1006 (it vanished). The last call for this connection. */
     void (*on_close)(fw_conn *conn, unsigned code, const char *reason, size_t reason_bytes,
                      void *context);
     /* What fw_conn_send answered with FW_ERR_BUSY may be tried again. */
@@ -40,23 +41,23 @@ struct fw_server_options {
     /* One line, without a newline. Called from several threads. NULL: no log. */
     void (*on_log)(int level, const char *line, void *context);
 
-    unsigned workers;             /* threads; default: one per allowed CPU */
-    enum fw_engine_choice engine; /* default: io_uring where it works, else epoll */
-    bool feed;                    /* serve /topics/..., /healthz and /readyz */
+    unsigned workers;                 /* threads; default: one per allowed CPU */
+    enum fw_engine_choice engine;     /* default: io_uring where it works, else epoll */
+    bool feed;                        /* serve /topics/..., /healthz and /readyz */
     const char *const *allow_origins; /* browsers' origins besides our own, NULL-terminated;
                                          "https://app.example.com", "https://STAR.example.com" with
                                          an asterisk for STAR, or "*" */
 
     /* Limits. */
-    uint64_t message_bytes_max;      /* a client's message: 64 KiB */
-    uint32_t fragments_max;          /* frames of a message: 128; FW_UNLIMITED: any number */
-    uint32_t publish_bytes_max;      /* a published message, a POST's body: 1 MiB */
-    uint32_t output_bytes_max;       /* what a connection may owe: 1 MiB */
-    uint32_t connections_max;        /* all workers together: what RLIMIT_NOFILE allows */
-    uint32_t topics_max;             /* 65536 */
-    uint32_t handshake_timeout_ms;   /* accept to request: 5000 */
-    uint32_t ping_interval_ms;       /* idle time before a ping: 25000; FW_UNLIMITED: never */
-    uint32_t pong_timeout_ms;        /* 10000 */
+    uint64_t message_bytes_max;    /* a client's message: 64 KiB */
+    uint32_t fragments_max;        /* frames of a message: 128; FW_UNLIMITED: any number */
+    uint32_t publish_bytes_max;    /* a published message, a POST's body: 1 MiB */
+    uint32_t output_bytes_max;     /* what a connection may owe: 1 MiB */
+    uint32_t connections_max;      /* all workers together: what RLIMIT_NOFILE allows */
+    uint32_t topics_max;           /* 65536 */
+    uint32_t handshake_timeout_ms; /* accept to request: 5000 */
+    uint32_t ping_interval_ms;     /* idle time before a ping: 25000; FW_UNLIMITED: never */
+    uint32_t pong_timeout_ms;      /* 10000 */
 };
 
 #define FW_UNLIMITED UINT32_MAX
@@ -74,8 +75,8 @@ struct fw_server_options {
  */
 FW_PUBLIC int fw_server_create(const struct fw_server_options *options, fw_server **server_out);
 
-/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. May be
- * called up to 16 times before the server runs.
+/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. May
+ * be called up to 16 times before the server runs.
  *
  * errors       FW_ERR_ADDRESS, FW_ERR_LIMIT, -errno of socket, bind or listen
  */
@@ -98,7 +99,8 @@ FW_PUBLIC void fw_server_wait(fw_server *server);
  * worker every callback runs on the caller's own thread. */
 FW_PUBLIC int fw_server_run(fw_server *server);
 
-/* Makes the server stop: no more connections are taken, each one is closed with 1001. Returns at once.
+/* Makes the server stop: no more connections are taken, each one is closed with 1001. Returns at
+ * once.
  *
  * thread       any, and signal handlers
  */

@@ -3,7 +3,7 @@
  * Only the instructions; how a payload is covered with vectors stands in mask_vectors.h.
  *
  * No masked loads and stores at the ends, although this is the instruction set that has them: on
- * Zen 5, behind a frame header, 125 octets went at 0.52 of memcpy's speed with them and at 1.0 with
+ * Zen 5, behind a frame header, 125 octets went at 0.52 of memcpy's speed with them and at 0.9 with
  * overlapping vectors, 512 octets at 0.56 and 1.0 (bench/micro_mask.c).
  *
  * SPDX-License-Identifier: Apache-2.0

@@ -2,8 +2,9 @@
  *
  * Private to proto/{cpu,mask,utf8}.c and this folder; everyone else includes mask.h, utf8.h or
  * cpu.h. How vectors cover a payload or a text stands in mask_vectors.h and utf8_vectors.h; each
- * mask_*.c and utf8_*.c adds the instructions of one processor family. A kernel's file is compiled with its own -m flags, so nothing here may end up as one shared
- * function: all helpers are static inline.
+ * mask_*.c and utf8_*.c adds the instructions of one processor family. A kernel's file is compiled
+ * with its own -m flags, so nothing here may end up as one shared function: all helpers are static
+ * inline.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -6,13 +6,13 @@
  */
 #include "proto/simd/utf8_pairs.h"
 
-#include <stddef.h>
-#include <stdbool.h>
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define VECTOR         __m256i
 #define VECTOR_BYTES   32
-#define BODY_BYTES_MIN (VECTOR_BYTES + 3) /* tail_errors looks at the 3 octets before its vector */
+#define BODY_BYTES_MIN (VECTOR_BYTES + 3) /* tail_errors looks 3 octets back */
 
 static inline VECTOR load(const uint8_t *at)
 {

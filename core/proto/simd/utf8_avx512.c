@@ -6,9 +6,9 @@
  */
 #include "proto/simd/utf8_pairs.h"
 
-#include <stddef.h>
-#include <stdbool.h>
 #include <immintrin.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define VECTOR         __m512i
 #define VECTOR_BYTES   64

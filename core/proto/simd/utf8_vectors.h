@@ -17,10 +17,8 @@
  *     errors_after(self, previous)     not zero where an octet is wrong after the three before it,
  *                                      the first of which are the last of the vector before
  *     opens(self)                      not zero where a code point goes on in the next vector
- *     load_tail(in, bytes, i)          the octets from `i` on, where less than a vector is left, with
- *                                      zeros or with octets before them
- *     tail_errors(in, bytes, i, previous)
- *                                      the errors among them
+ *     load_tail(in, bytes, i)          the octets from `i` on, where less than a vector is left,
+ * with zeros or with octets before them tail_errors(in, bytes, i, previous) the errors among them
  *
  * Not a header in the usual sense: no guard, everything static, one kernel's -m flags.
  *
@@ -73,7 +71,8 @@ static inline bool rest_valid(const uint8_t *in, size_t bytes, size_t i, VECTOR 
     return !has_errors(errors);
 }
 
-/* Whether a text that starts at a boundary is valid, but for whether its last code point is whole. */
+/* Whether a text that starts at a boundary is valid, but for whether its last code point is whole.
+ */
 static inline bool body_valid(const uint8_t *in, size_t bytes)
 {
     VECTOR previous = zeros();
@@ -103,8 +102,9 @@ static inline size_t unfinished_bytes(const uint8_t *in, size_t bytes)
     return 0;
 }
 
-/* fw_utf8_check with vectors. The tail begins with the first octet of a code point, so that the body
- * of a valid text ends at a boundary; a body that does not is the mistake of the octet behind it. */
+/* fw_utf8_check with vectors. The tail begins with the first octet of a code point, so that the
+ * body of a valid text ends at a boundary; a body that does not is the mistake of the octet behind
+ * it. */
 static inline bool utf8_vectors(uint32_t *state, const uint8_t *in, size_t bytes)
 {
     while (*state != FW_UTF8_START && bytes > 0) {

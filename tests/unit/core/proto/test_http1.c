@@ -435,7 +435,9 @@ Test(http1_lookup, finds_headers_by_name_without_regard_to_case_and_in_order)
 Test(http1_lookup, sees_a_token_in_any_occurrence_of_a_list)
 {
     /* RFC 9110, section 5.6.1 */
-    parse(GET HOST "L: a, b ,\tC,,d e\r\nM: x\r\nl:F\r\nN:\r\nO: , ,\r\n\r\n");
+    parse(GET "L: z\r\n" HOST "L: a, b ,\tC,,d e\r\nl:F\r\nM: x\r\nl: g\r\nN:\r\nO: , ,\r\n\r\n");
+    cr_expect(fw_http_list_has(&head, in, "l", "z"));
+    cr_expect(fw_http_list_has(&head, in, "l", "g"));
     cr_expect(fw_http_list_has(&head, in, "l", "a"));
     cr_expect(fw_http_list_has(&head, in, "l", "b"));
     cr_expect(fw_http_list_has(&head, in, "l", "c"));

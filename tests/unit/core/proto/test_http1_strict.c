@@ -279,6 +279,7 @@ Test(http1_strict, refuses_request_lines_that_are_not_quite_http)
         CASE("SSDP's", "M-SEARCH * HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
         CASE("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", FW_ERR_HTTP_METHOD),
         CASE("TLS", "\x16\x03\x01\x02", FW_ERR_HTTP_METHOD),
+        CASE("one character too many", "AAAAAAAA", FW_ERR_HTTP_METHOD),
         CASE("endless", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", FW_ERR_HTTP_METHOD),
         CASE("none", " / HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
         CASE("a header first", "Host: a\r\n", FW_ERR_HTTP_METHOD),

@@ -34,8 +34,6 @@ static void expect_rows(const struct row *rows, size_t count)
         ws_expect_row(rows[i].frames, false, rows[i].expected);
 }
 
-/* ---- messages ---- */
-
 Test(ws_decoder, reads_whole_messages)
 {
     /* RFC 6455, sections 5.6 and 5.7 */
@@ -129,8 +127,6 @@ Test(ws_decoder, marks_compressed_messages_and_leaves_their_octets_alone)
         ws_expect_row(rows[i].frames, true, rows[i].expected);
 }
 
-/* ---- control frames ---- */
-
 Test(ws_decoder, hands_out_pings_and_pongs)
 {
     /* RFC 6455, sections 5.5.2 and 5.5.3; a pong that nobody asked for is allowed. */
@@ -194,8 +190,6 @@ Test(ws_decoder, lets_control_frames_between_fragments_at_every_position)
         }
     }
 }
-
-/* ---- closing ---- */
 
 Test(ws_decoder, hands_out_a_close_with_its_code_and_reason)
 {

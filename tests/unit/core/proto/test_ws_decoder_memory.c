@@ -16,8 +16,6 @@
 #define TEXT   (WS_FIN | FW_WS_TEXT)
 #define FINISH (WS_FIN | FW_WS_CONTINUATION)
 
-/* ---- a heap that counts, and fails when told ---- */
-
 static size_t allocations_left;
 static size_t allocations_count;
 static size_t allocated_bytes;
@@ -47,29 +45,39 @@ static void heap_restore(void)
 
 TestSuite(ws_decoder_memory, .fini = heap_restore);
 
-/* ---- how much ---- */
-
-/* Feeds a stream in pieces of `piece` octets and asserts the rule after each: at most 16 times the
- * payload octets of the message so far, or 1 KiB. Payload octets are counted generously, headers
- * included, only when `headers` are none of them. */
-static void expect_bounded(const struct ws_stream *stream, size_t header_bytes, size_t piece)
-{
-    struct fw_ws_rules rules = {.message_bytes_max = 1 << 24};
+/* A decoder that is fed, and what it may hold by now. */
+struct fed {
     struct fw_ws_decoder decoder;
     struct fw_ws_event event;
-    fw_ws_decoder_init(&decoder, false);
-    for (size_t at = 0; at < stream->bytes_count; at += piece) {
-        uint8_t *in = stream->bytes + at;
-        size_t in_bytes = stream->bytes_count - at < piece ? stream->bytes_count - at : piece;
-        size_t end = at + in_bytes;
-        size_t received = end > header_bytes ? end - header_bytes : 0;
-        size_t held_max = received * 16 > 1024 ? received * 16 : 1024;
-        fw_ws_decoder_next(&decoder, &rules, &in, &in_bytes, &event);
-        cr_assert_leq(fw_ws_decoder_heap_bytes(&decoder), held_max, "%zu of %zu octets", end,
-                      stream->bytes_count);
+    size_t payload_bytes; /* of the one message, so far */
+};
+
+/* Feeds a piece with so many octets of payload in it, and asserts the rule: at most 16 times the
+ * payload of the message so far, or 1 KiB. */
+static void feed_bounded(struct fed *fed, uint8_t *in, size_t in_bytes, size_t payload_bytes)
+{
+    struct fw_ws_rules rules = {.message_bytes_max = 1 << 24};
+    fed->payload_bytes += payload_bytes;
+    fw_ws_decoder_next(&fed->decoder, &rules, &in, &in_bytes, &fed->event);
+    size_t held_max = fed->payload_bytes * 16 > 1024 ? fed->payload_bytes * 16 : 1024;
+    cr_assert_leq(fw_ws_decoder_heap_bytes(&fed->decoder), held_max, "after %zu octets",
+                  fed->payload_bytes);
+}
+
+/* Feeds one frame: its header octet by octet, its payload in pieces. */
+static void feed_frame_bounded(struct fed *fed, unsigned bits, size_t bytes, size_t piece)
+{
+    struct ws_stream stream = {0};
+    ws_stream_frame(&stream, bits | WS_MASKED, NULL, bytes);
+    size_t at = 0;
+    for (; at < stream.bytes_count - bytes; at++)
+        feed_bounded(fed, stream.bytes + at, 1, 0);
+    for (; at < stream.bytes_count; at += piece) {
+        size_t left = stream.bytes_count - at;
+        feed_bounded(fed, stream.bytes + at, left < piece ? left : piece,
+                     left < piece ? left : piece);
     }
-    cr_expect_eq(event.kind, FW_WS_MESSAGE);
-    fw_ws_decoder_clear(&decoder);
+    ws_stream_clear(&stream);
 }
 
 Test(ws_decoder_memory, grows_with_what_came_not_with_what_was_announced)
@@ -80,12 +88,28 @@ Test(ws_decoder_memory, grows_with_what_came_not_with_what_was_announced)
     for (size_t i = 0; i < COUNT(lengths) * COUNT(pieces); i++) {
         size_t length = lengths[i % COUNT(lengths)];
         size_t piece = pieces[i / COUNT(lengths)];
-        struct ws_stream stream = {0};
+        struct fed fed = {0};
         if (piece > length || length / piece > 100000)
             continue;
-        ws_stream_frame(&stream, WS_FIN | FW_WS_BINARY | WS_MASKED, NULL, length);
-        expect_bounded(&stream, stream.bytes_count - length, piece);
-        ws_stream_clear(&stream);
+        feed_frame_bounded(&fed, WS_FIN | FW_WS_BINARY, length, piece);
+        cr_expect_eq(fed.event.kind, FW_WS_MESSAGE);
+        fw_ws_decoder_clear(&fed.decoder);
+    }
+}
+
+Test(ws_decoder_memory, grows_with_what_came_in_fragments_too)
+{
+    /* The same over the frames of one message, behind which more must be expected. */
+    static const size_t lengths[] = {0, 1, 3, 60, 64, 1000, 30000};
+    for (size_t i = 0; i < COUNT(lengths); i++) {
+        struct fed fed = {0};
+        feed_frame_bounded(&fed, FW_WS_BINARY, lengths[i], 999);
+        for (size_t frame = 0; frame < 50; frame++)
+            feed_frame_bounded(&fed, FW_WS_CONTINUATION, lengths[i], 999);
+        feed_frame_bounded(&fed, FINISH, lengths[i], 999);
+        cr_expect_eq(fed.event.kind, FW_WS_MESSAGE);
+        cr_expect_eq(fed.event.bytes_count, 52 * lengths[i]);
+        fw_ws_decoder_clear(&fed.decoder);
     }
 }
 
@@ -263,8 +287,6 @@ Test(ws_decoder_memory, of_an_unfinished_message_is_given_back_with_a_close)
     ws_stream_clear(&stream);
 }
 
-/* ---- who frees ---- */
-
 Test(ws_decoder_memory, of_an_assembled_message_can_be_taken)
 {
     /* The block outlives the decoder, with headroom in front, and the next message gets its own. */
@@ -344,8 +366,6 @@ Test(ws_decoder_memory, is_freed_by_clear_at_every_octet)
     }
     ws_stream_clear(&stream);
 }
-
-/* ---- none ---- */
 
 static void decode_octets(struct ws_trace *trace, const struct ws_stream *stream, size_t piece)
 {

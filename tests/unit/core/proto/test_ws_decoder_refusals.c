@@ -105,6 +105,10 @@ Test(ws_decoder_refuses, lengths_that_are_not_minimal_or_too_large)
     expect_refused("\x82\xff\x80\0\0\0\0\0\0\0", 10, "failed(FW_ERR_WS_LENGTH_TOO_LARGE)");
     expect_refused("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff", 10,
                    "failed(FW_ERR_WS_LENGTH_TOO_LARGE)");
+    /* With all their payload there, too. */
+    expect_refused("\x82\xfe\x00\x05\1\2\3\4Hello", 13, "failed(FW_ERR_WS_LENGTH_NOT_MINIMAL)");
+    expect_refused("\x82\xff\0\0\0\0\0\0\0\5\1\2\3\4Hello", 19,
+                   "failed(FW_ERR_WS_LENGTH_NOT_MINIMAL)");
 }
 
 Test(ws_decoder_refuses, control_frames_that_are_long_or_fragmented)
@@ -217,8 +221,6 @@ Test(ws_decoder_refuses, each_with_the_close_code_of_the_table)
         cr_expect_eq(answers[i].answer, expected, "%d", answers[i].value);
     }
 }
-
-/* ---- limits ---- */
 
 Test(ws_decoder_refuses, messages_over_the_limit)
 {

@@ -45,8 +45,6 @@ static const uint64_t edge_lengths[] = {
 static const uint8_t opcodes[] = {FW_WS_CONTINUATION, FW_WS_TEXT, FW_WS_BINARY,
                                   FW_WS_CLOSE,        FW_WS_PING, FW_WS_PONG};
 
-/* ---- decode ---- */
-
 Test(ws_header_decode, reads_the_examples_of_the_rfc)
 {
     /* RFC 6455, section 5.7 */
@@ -186,8 +184,6 @@ Test(ws_header_decode, rejects_long_control_frames_at_the_second_octet)
     }
 }
 
-/* ---- encode ---- */
-
 static void expect_round_trip(const struct fw_ws_header *in)
 {
     uint8_t *out = guard_buf_at_end(&guard, NULL, FW_WS_HEADER_BYTES_MAX);
@@ -275,8 +271,6 @@ ASSERTS(only_reserved_bits_in_rsv, .opcode = FW_WS_TEXT, .rsv = 0x80, .fin = tru
 ASSERTS(a_length_of_63_bits, .opcode = FW_WS_BINARY, .fin = true, .payload_bytes = 1ull << 63)
 ASSERTS(short_control_frames, .opcode = FW_WS_PING, .fin = true, .payload_bytes = 126)
 ASSERTS(whole_control_frames, .opcode = FW_WS_CLOSE, .fin = false)
-
-/* ---- close codes ---- */
 
 Test(ws_close_code_valid, knows_every_code_there_is)
 {
