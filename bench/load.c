@@ -7,6 +7,7 @@
 #include "proto/ws_frame.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -200,8 +201,42 @@ size_t load_frame_write(uint8_t *out, bool text, bool masked, const uint8_t *pay
     return head + payload_bytes;
 }
 
+/* The second number of a schedstat file (proc(5)); 0 where the thread has ended, or the kernel keeps
+ * no such figure. */
+static uint64_t thread_waited_ns(pid_t process, const char *thread)
+{
+    char path[300];
+    unsigned long long waited = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task/%s/schedstat", (int)process, thread);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return 0;
+    if (fscanf(file, "%*u %llu", &waited) != 1)
+        waited = 0;
+    fclose(file);
+    return waited;
+}
+
+static uint64_t waited_ns(pid_t process)
+{
+    char path[64];
+    uint64_t waited = 0;
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)process);
+    DIR *threads = opendir(path);
+    if (threads == NULL)
+        bench_die("%s: %s", path, strerror(errno));
+    const struct dirent *thread = NULL;
+    while ((thread = readdir(threads)) != NULL) {
+        if (thread->d_name[0] != '.')
+            waited += thread_waited_ns(process, thread->d_name);
+    }
+    closedir(threads);
+    return waited;
+}
+
 static void sample(struct load_span *out)
 {
+    out->waited_ns = waited_ns(getpid()) + (out->server == 0 ? 0 : waited_ns(out->server));
     out->wall_ns = bench_clock_ns(CLOCK_MONOTONIC);
     out->own_cpu_ns = bench_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     out->server_cpu_ns = out->server == 0 ? 0 : bench_clock_ns(out->server_clock);
@@ -224,6 +259,7 @@ void load_span_end(struct load_span *span)
     span->wall_ns -= begin.wall_ns;
     span->own_cpu_ns -= begin.own_cpu_ns;
     span->server_cpu_ns -= begin.server_cpu_ns;
+    span->waited_ns -= begin.waited_ns;
 }
 
 void load_span_report(const struct load_span *span, const char *what, size_t operations)
@@ -237,6 +273,7 @@ void load_span_report(const struct load_span *span, const char *what, size_t ope
     bench_report_real("per_s", (double)operations * 1e9 / wall);
     bench_report_real("load_use", use);
     bench_report_flag("saturated", use > 0.95);
+    bench_report_real("waited", (double)span->waited_ns / wall);
     if (span->server == 0)
         return;
     snprintf(name, sizeof(name), "server_cpu_us_per_%s", what);

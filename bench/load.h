@@ -73,6 +73,7 @@ struct load_span {
     uint64_t wall_ns;
     uint64_t own_cpu_ns;
     uint64_t server_cpu_ns;
+    uint64_t waited_ns; /* that both were ready to run and had no CPU: somebody else had it */
 };
 
 /* Begins a stretch; end puts the differences in place of the beginnings. The server's time is that
