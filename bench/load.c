@@ -201,8 +201,8 @@ size_t load_frame_write(uint8_t *out, bool text, bool masked, const uint8_t *pay
     return head + payload_bytes;
 }
 
-/* The second number of a schedstat file (proc(5)); 0 where the thread has ended, or the kernel keeps
- * no such figure. */
+/* The second number of a schedstat file (proc(5)); 0 where the thread has ended, or the kernel
+ * keeps no such figure. */
 static uint64_t thread_waited_ns(pid_t process, const char *thread)
 {
     char path[300];
@@ -259,7 +259,8 @@ void load_span_end(struct load_span *span)
     span->wall_ns -= begin.wall_ns;
     span->own_cpu_ns -= begin.own_cpu_ns;
     span->server_cpu_ns -= begin.server_cpu_ns;
-    span->waited_ns -= begin.waited_ns;
+    /* A thread that ended has taken its figure with it. */
+    span->waited_ns -= span->waited_ns < begin.waited_ns ? span->waited_ns : begin.waited_ns;
 }
 
 void load_span_report(const struct load_span *span, const char *what, size_t operations)

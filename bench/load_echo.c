@@ -45,7 +45,6 @@ struct echo_load {
     size_t replies_bytes;
     uint8_t *received;
     size_t messages_done;
-    size_t complete_count; /* connections that have this round's replies */
 };
 
 static void fill_payload(uint8_t *out, size_t bytes)
@@ -115,30 +114,19 @@ static void receive_more(struct echo_load *load, struct echo_conn *conn)
         conn->received_bytes += (size_t)received;
         if (conn->received_bytes == load->replies_bytes) {
             load->messages_done += load->depth;
-            load->complete_count++;
+            conn->received_bytes = 0;
+            conn->sent_bytes = 0;
+            send_more(load, conn);
         }
         if ((size_t)received < RECEIVE_BYTES)
             return;
     }
 }
 
-static void begin_round(struct echo_load *load)
-{
-    load->complete_count = 0;
-    for (size_t i = 0; i < load->conns_count; i++) {
-        load->conns[i].sent_bytes = 0;
-        load->conns[i].received_bytes = 0;
-    }
-    for (size_t i = 0; i < load->conns_count; i++)
-        send_more(load, &load->conns[i]);
-}
-
 static void run_until(struct echo_load *load, size_t messages)
 {
     struct epoll_event events[EVENTS_MAX];
     while (load->messages_done < messages) {
-        if (load->complete_count == load->conns_count)
-            begin_round(load);
         int count = epoll_wait(load->epoll, events, EVENTS_MAX, LOAD_PATIENCE_MS);
         if (count < 0 && errno != EINTR)
             bench_die("epoll_wait: %s", strerror(errno));
@@ -147,8 +135,9 @@ static void run_until(struct echo_load *load, size_t messages)
                       load->messages_done);
         for (int i = 0; i < count; i++) {
             struct echo_conn *conn = events[i].data.ptr;
-            if (events[i].events & EPOLLIN) receive_more(load, conn);
-            if (conn->sent_bytes < load->batch_bytes) send_more(load, conn);
+            if ((events[i].events & EPOLLIN) != 0)
+                receive_more(load, conn);
+            send_more(load, conn);
         }
     }
 }
@@ -214,7 +203,6 @@ int main(int argc, char **argv)
     bench_descriptors_raise(load.conns_count);
     make_batches(&load);
     open_all(&load);
-    load.complete_count = load.conns_count;
     run_until(&load, load.warmup);
     size_t begin = load.messages_done;
     load_span_begin(&span, (pid_t)load.server);

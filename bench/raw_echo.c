@@ -9,13 +9,17 @@
 int main(int argc, char **argv)
 {
     const char *engine = "epoll";
-    struct raw_echo_options echo = {
-        .port = 8080, .in_bytes = 1, .out_bytes = 1, .ring = RAW_RING_DEFAULTS};
+    struct raw_echo_options echo = {.port = 8080,
+                                    .in_bytes = 1,
+                                    .out_bytes = 1,
+                                    .receive_bytes = RAW_ECHO_RECEIVE_BYTES,
+                                    .ring = RAW_RING_DEFAULTS};
     const struct bench_option options[] = {
         BENCH_TEXT("engine", &engine, "epoll or uring"),
         BENCH_NUMBER("port", &echo.port, 1, 65535, "where to listen on 127.0.0.1"),
         BENCH_NUMBER("in", &echo.in_bytes, 1, 1u << 30, "bytes of a message as it comes"),
         BENCH_NUMBER("out", &echo.out_bytes, 1, 1u << 30, "bytes of its reply, no more than --in"),
+        BENCH_NUMBER("receive", &echo.receive_bytes, 1, 1u << 30, "epoll: bytes of a recv at most"),
         BENCH_FLAG("edge", &echo.edge, "epoll: edge-triggered"),
         RAW_RING_OPTIONS(&echo.ring),
         BENCH_OPTIONS_END,

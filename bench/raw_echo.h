@@ -13,11 +13,15 @@
 #include "raw.h"
 #include "raw_ring.h"
 
+/* One recv of epoll's takes a message of 256 KB whole: with 64 KB its echo costs twice as much. */
+#define RAW_ECHO_RECEIVE_BYTES (512 * 1024)
+
 struct raw_echo_options {
     size_t port;
     size_t in_bytes;
     size_t out_bytes;
-    bool edge; /* epoll: edge-triggered */
+    size_t receive_bytes; /* epoll: what one recv takes at most */
+    bool edge;            /* epoll: edge-triggered */
     struct raw_ring_options ring;
 };
 

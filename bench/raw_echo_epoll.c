@@ -14,8 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECEIVE_BYTES (64 * 1024)
-#define EVENTS_MAX    256
+#define EVENTS_MAX 256
 
 struct conn {
     size_t position;
@@ -28,7 +27,7 @@ struct server {
     int listener;
     struct conn *conns; /* by descriptor */
     struct raw_figures figures;
-    uint8_t received[RECEIVE_BYTES];
+    uint8_t *received;
 };
 
 static void watch(const struct server *server, int operation, int fd, uint32_t events)
@@ -111,9 +110,10 @@ static void serve(struct server *server, int fd)
 {
     if (!drain(server, fd))
         return;
+    size_t room = server->options->receive_bytes;
     ssize_t received = 0;
     do {
-        received = recv(fd, server->received, RECEIVE_BYTES, MSG_DONTWAIT);
+        received = recv(fd, server->received, room, MSG_DONTWAIT);
         if (received < 0 && errno == EAGAIN)
             return;
         if (received <= 0) {
@@ -124,7 +124,7 @@ static void serve(struct server *server, int fd)
         server->figures.receives++;
         if (!reply(server, fd, raw_echo_owed(server->options, &conn->position, (size_t)received)))
             return;
-    } while (server->options->edge && received == RECEIVE_BYTES);
+    } while (server->options->edge && (size_t)received == room);
 }
 
 void raw_echo_epoll(const struct raw_echo_options *options)
@@ -135,6 +135,7 @@ void raw_echo_epoll(const struct raw_echo_options *options)
     server.options = options;
     /* Descriptors are dense, the lowest free one first. */
     server.conns = bench_alloc((size_t)sysconf(_SC_OPEN_MAX), sizeof(*server.conns));
+    server.received = bench_alloc(options->receive_bytes, 1);
     server.epoll = epoll_create1(EPOLL_CLOEXEC);
     server.listener = raw_listen(options->port);
     watch(&server, EPOLL_CTL_ADD, server.listener, EPOLLIN);

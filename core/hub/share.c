@@ -31,9 +31,21 @@ struct fw_share *fw_share_create(size_t bytes_count)
     return share;
 }
 
+struct fw_share *fw_share_of_block(uint8_t *block, const uint8_t *bytes, size_t bytes_count)
+{
+    fw_assert(bytes_count <= UINT32_MAX);
+    struct fw_share *share = fw_mem_alloc(sizeof *share);
+    if (share == NULL)
+        return NULL;
+    *share = (struct fw_share){
+        .bytes = bytes, .block = block, .bytes_count = (uint32_t)bytes_count, .references = 1};
+    return share;
+}
+
 void fw_share_free(struct fw_share *share)
 {
     if (share->msg != NULL)
         fw_msg_drop(share->msg);
+    fw_mem_free(share->block);
     fw_mem_free(share);
 }

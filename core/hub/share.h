@@ -17,7 +17,8 @@
 
 struct fw_share {
     const uint8_t *bytes;
-    struct fw_msg *msg; /* NULL: the bytes stand in `own` */
+    struct fw_msg *msg; /* whose bytes they are, or */
+    uint8_t *block;     /* the heap block they stand in, or neither: they stand in `own` */
     uint32_t bytes_count;
     uint32_t references;
     uint32_t messages_count;
@@ -35,6 +36,12 @@ struct fw_share *fw_share_of_msg(struct fw_msg *msg);
  * returns      with one reference; NULL when there is no memory
  */
 struct fw_share *fw_share_create(size_t bytes_count);
+
+/* Makes a share of a part of a heap block, which goes with it and is freed by fw_mem_free.
+ *
+ * returns      with one reference; NULL when there is no memory (the block stays the caller's)
+ */
+struct fw_share *fw_share_of_block(uint8_t *block, const uint8_t *bytes, size_t bytes_count);
 
 static inline void fw_share_hold(struct fw_share *share)
 {

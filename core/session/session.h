@@ -55,6 +55,8 @@ struct fw_session_rules {
 struct fw_session_upward {
     /* The session has output or an end: flush it at the end of the turn. */
     void (*changed)(struct fw_session *session);
+    /* Keep the bytes that are being received until the turn's sends are settled; false: copy them. */
+    bool (*keep)(struct fw_session *session);
     /* Ring fw_session_timer at `due_ms`; 0: not at all. */
     void (*timer)(struct fw_session *session, uint64_t due_ms);
 
@@ -76,6 +78,16 @@ struct fw_session_upward {
     bool (*ready)(struct fw_session *session);
 };
 
+/* The message that the program is being told of: an echo of it can be sent from where it stands. */
+struct fw_session_told {
+    struct fw_session *session; /* NULL: none */
+    uint8_t *bytes;
+    size_t count;
+    bool text;      /* and so valid UTF-8 */
+    bool assembled; /* it stands in the decoder's buffer, else in receive memory */
+    bool sent;      /* the room before it holds a header already */
+};
+
 /* What all sessions of one worker share. */
 struct fw_session_host {
     const struct fw_session_rules *rules;
@@ -84,8 +96,7 @@ struct fw_session_host {
     struct fw_log *log;
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
-    const uint8_t *told_text; /* the text message being told: valid UTF-8 already */
-    size_t told_text_bytes;
+    struct fw_session_told told;
     uint64_t random; /* state of the jitter's generator; not for secrets */
     uint64_t handshakes_refused;
     uint64_t messages_received;

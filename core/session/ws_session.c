@@ -18,6 +18,10 @@
 #include <fanwire/types.h>
 #include <string.h>
 
+/* Echoes from this size on are sent from where they were received; a smaller one is cheaper copied
+ * behind the one before it, for then both are one piece of the send. */
+#define ECHO_IN_PLACE_BYTES 2048
+
 /* A close frame's payload: 2 octets of code, then the reason. */
 #define REASON_BYTES_MAX (FW_WS_CONTROL_BYTES_MAX - 2)
 
@@ -36,6 +40,40 @@ static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_by
     if (payload.count > 0)
         memcpy(at + header_bytes, payload.at, payload.count);
     fw_session_queue(session, at, header_bytes + payload.count);
+    return true;
+}
+
+/* Sends the message that the program is being told of from where it stands, its new header written over
+ * the end of its old one: what came whole stays in receive memory, what was assembled gives its buffer
+ * away.
+ *
+ * returns      false when it must be copied after all
+ */
+static bool queue_told(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
+{
+    struct fw_session_told *told = &session->host->told;
+    const struct fw_ws_header header = {
+        .payload_bytes = payload.count, .opcode = opcode, .fin = true};
+    size_t header_bytes = fw_ws_header_bytes(payload.count, false);
+    uint8_t *at = told->bytes - header_bytes;
+    struct fw_share *share = NULL;
+    if (told->assembled) {
+        share = fw_share_of_block(told->bytes - FW_WS_MESSAGE_HEADROOM, at,
+                                  header_bytes + payload.count);
+        if (share == NULL)
+            return false;
+        fw_ws_decoder_take(&told->session->in.decoder);
+    } else if (!session->host->up->keep(session)) {
+        return false;
+    }
+    told->sent = true;
+    fw_ws_header_encode(&header, at);
+    if (fw_outq_push(&session->outq, at, header_bytes + payload.count, share) != 0)
+        fw_session_finish(session, FW_END_ABORT);
+    else
+        session->host->up->changed(session);
+    if (share != NULL)
+        fw_share_drop(share);
     return true;
 }
 
@@ -81,10 +119,14 @@ int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes
         session->wants_drain = true;
         return FW_ERR_BUSY;
     }
+    const struct fw_session_told *told = &host->told;
+    bool echo = told->session != NULL && payload.at == told->bytes && payload.count == told->count;
     /* An echo's text was judged when it came. */
-    bool told = payload.at == host->told_text && payload.count == host->told_text_bytes;
-    if (type == FW_TEXT && !told && !fw_utf8_valid(payload.at, payload.count))
+    if (type == FW_TEXT && !(echo && told->text) && !fw_utf8_valid(payload.at, payload.count))
         return FW_ERR_NOT_UTF8;
+    if (echo && !told->sent && payload.count >= ECHO_IN_PLACE_BYTES &&
+        queue_told(session, type, payload))
+        return session->end == FW_END_ABORT ? -ENOMEM : 0;
     return queue_frame(session, type, payload) ? 0 : -ENOMEM;
 }
 
@@ -117,12 +159,15 @@ static void got_message(struct fw_session *session, const struct fw_ws_event *ev
     if (session->phase != FW_PHASE_OPEN)
         return; /* we have said close: what still comes is not for the program */
     host->messages_received++;
-    if (event->opcode == FW_WS_TEXT) {
-        host->told_text = event->bytes;
-        host->told_text_bytes = event->bytes_count;
-    }
+    host->told = (struct fw_session_told){
+        .session = session,
+        .bytes = event->bytes,
+        .count = event->bytes_count,
+        .text = event->opcode == FW_WS_TEXT,
+        .assembled = event->assembled,
+    };
     host->up->message(session, event->opcode, event->bytes, event->bytes_count);
-    host->told_text = NULL;
+    host->told.session = NULL;
 }
 
 /* A pong for each ping while the peer reads; while it does not, only the newest is kept. */

@@ -121,6 +121,12 @@ void fw_conn_changed(struct fw_session *session)
     conns->dirty[conns->dirty_count++] = conn->slot;
 }
 
+bool fw_conn_keep(struct fw_session *session)
+{
+    struct fw_conns *conns = fw_conn_table(conn_of(session));
+    return conns->receiving && fw_engine_keep(conns->engine);
+}
+
 void fw_conn_set_timer(struct fw_session *session, uint64_t due_ms)
 {
     struct fw_conn *conn = conn_of(session);
@@ -315,7 +321,9 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
     struct fw_conn *conn = &conns->table[slot];
     if (FW_UNLIKELY(conn->flags & CONN_CLOSING))
         return;
+    conns->receiving = true;
     fw_session_received(&conn->session, bytes, bytes_count);
+    conns->receiving = false;
 }
 
 static void on_ended(void *owner, uint32_t slot, int status)

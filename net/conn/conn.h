@@ -42,6 +42,7 @@ struct fw_conns {
     struct fw_conn *table; /* mapped: slots_max of them */
     uint32_t slots_max;
     uint32_t live_count;
+    bool receiving; /* inside the engine's on_received */
     struct fw_wheel wheel;
     struct fw_arena arena;
 
@@ -85,6 +86,7 @@ int fw_conns_wait_ms(const struct fw_conns *conns);
 void fw_conns_stop(struct fw_conns *conns);
 
 /* For the session's upward calls. */
+bool fw_conn_keep(struct fw_session *session);
 void fw_conn_changed(struct fw_session *session);
 void fw_conn_set_timer(struct fw_session *session, uint64_t due_ms);
 

@@ -54,6 +54,11 @@ void fw_engine_send(struct fw_engine *engine, uint32_t slot, const struct iovec 
     engine->ops->send(engine, slot, pieces, pieces_count);
 }
 
+bool fw_engine_keep(struct fw_engine *engine)
+{
+    return engine->ops->keep != NULL && engine->ops->keep(engine);
+}
+
 void fw_engine_pause(struct fw_engine *engine, uint32_t slot)
 {
     engine->ops->pause(engine, slot);

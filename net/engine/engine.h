@@ -6,7 +6,8 @@
  *
  * The contract is completion-shaped:
  *
- * 1. Received bytes are borrowed, and writable, until on_received returns.
+ * 1. Received bytes are borrowed, and writable, until on_received returns; or, when fw_engine_keep
+ *    agreed meanwhile, until on_settled: an echo is sent from where it was received.
  * 2. A send's bytes are lent to the engine until on_settled. One send per slot between two
  *    on_settled; a send takes what the socket takes at once and never waits.
  *    Silence is success: what was sent whole is not reported. What was not is told by on_unsent,
@@ -141,6 +142,13 @@ void fw_engine_wake(struct fw_engine *engine);
 #define FW_ENGINE_PIECES_MAX 64
 void fw_engine_send(struct fw_engine *engine, uint32_t slot, const struct iovec *pieces,
                     unsigned pieces_count);
+
+/* Asks, from inside on_received, to keep the bytes it is delivering until the next on_settled that
+ * follows a send.
+ *
+ * returns      false when receive memory is short: copy what outlives the call
+ */
+bool fw_engine_keep(struct fw_engine *engine);
 
 /* Stops receiving from a slot, so that the kernel's buffer and then the peer fill up. What was
  * already received may still be delivered. Pausing twice, or resuming what runs, does nothing. */

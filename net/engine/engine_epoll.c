@@ -3,6 +3,7 @@
  * Listeners, tickets and hand-overs are in engine_epoll_accept.c. What decides the shape:
  *
  * - All slots receive into one buffer: it stays in the cache, and an idle connection costs none.
+ *   What the owner keeps (fw_engine_keep) stays at its front, and the next receive goes behind it.
  * - A socket is registered once, for both directions, when it is adopted; there is no epoll_ctl in
  *   its life after that. An edge that comes when it is not wanted (paused, over budget) is kept as
  * a flag of the slot.
@@ -34,10 +35,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The receive buffer: a fifth of the system calls of 16 KB, and still in the second-level cache. */
-#define BUFFER_BYTES_MAX ((size_t)64 * 1024)
+/* One receive. Measured, CPU per 256 KB echo: 16 KiB costs 15 % more; 128 and 256 KiB win nothing,
+ * and 16 KB echoes cannot tell them apart. */
+#define WINDOW_BYTES_MAX ((size_t)64 * 1024)
+/* What is kept ends at a cache line, so that the kernel's copy of the next bytes starts at one. */
+#define KEPT_ALIGNMENT ((size_t)64)
 /* What one slot may receive in a turn: a peer that floods must not starve the others. */
-#define RECEIVE_BYTES_PER_TURN (4 * BUFFER_BYTES_MAX)
+#define RECEIVE_BYTES_PER_TURN (4 * WINDOW_BYTES_MAX)
 /* Connections adopted in a turn; the next turn takes the others. */
 #define ADOPTIONS_PER_TURN 256
 /* Far under what the kernel cuts a single write to (2^31 - 4096), which gives no edge. */
@@ -244,7 +248,8 @@ static void receive(struct fw_epoll *self, uint32_t slot)
     struct fw_epoll_slot *s = &self->slots[slot];
     size_t budget = RECEIVE_BYTES_PER_TURN;
     while (wants_bytes(s) && budget > 0) {
-        ssize_t count = recv(s->fd, self->buffer, self->buffer_bytes, MSG_DONTWAIT);
+        uint8_t *bytes = self->buffer + self->kept_bytes;
+        ssize_t count = recv(s->fd, bytes, self->window_bytes, MSG_DONTWAIT);
         if (count < 0 && errno == EINTR)
             break;
         if (count <= 0) {
@@ -252,11 +257,14 @@ static void receive(struct fw_epoll *self, uint32_t slot)
             break;
         }
         size_t bytes_count = (size_t)count;
-        if (bytes_count < self->buffer_bytes && !(s->flags & SLOT_HANGUP))
+        if (bytes_count < self->window_bytes && !(s->flags & SLOT_HANGUP))
             s->flags &= ~(uint32_t)SLOT_READABLE;
         budget -= bytes_count < budget ? bytes_count : budget;
         self->base.stats.received_bytes += bytes_count;
-        self->base.events->on_received(self->base.owner, slot, self->buffer, bytes_count);
+        self->delivered_at = self->kept_bytes;
+        self->delivered_bytes = bytes_count;
+        self->base.events->on_received(self->base.owner, slot, bytes, bytes_count);
+        self->delivered_bytes = 0;
     }
     if (wants_bytes(s))
         make_due(self, slot);
@@ -339,6 +347,7 @@ static void settle(struct fw_epoll *self)
     }
     self->unsent_count = 0;
     self->sends_unsettled = false;
+    self->kept_bytes = 0;
     self->base.events->on_settled(self->base.owner);
 }
 
@@ -381,6 +390,20 @@ static void epoll_send(struct fw_engine *engine, uint32_t slot, const struct iov
 }
 
 /* ---- the owner's other calls ----------------------------------------------------------------- */
+
+/* Moves the place of the next receive behind the bytes that are being delivered, if a whole window
+ * fits there. */
+static bool epoll_keep(struct fw_engine *engine)
+{
+    struct fw_epoll *self = fw_epoll_of(engine);
+    fw_assert(self->delivered_bytes > 0);
+    size_t end = self->delivered_at + self->delivered_bytes;
+    end = (end + KEPT_ALIGNMENT - 1) / KEPT_ALIGNMENT * KEPT_ALIGNMENT;
+    if (end + self->window_bytes > self->buffer_bytes)
+        return false;
+    self->kept_bytes = end;
+    return true;
+}
 
 static void epoll_pause(struct fw_engine *engine, uint32_t slot)
 {
@@ -517,6 +540,7 @@ static const struct fw_engine_ops epoll_ops = {
     .turn = epoll_turn,
     .wake = epoll_wake,
     .send = epoll_send,
+    .keep = epoll_keep,
     .pause = epoll_pause,
     .resume = epoll_resume,
     .shutdown = epoll_shutdown,
@@ -578,9 +602,9 @@ static void init(struct fw_epoll *self, const struct fw_engine_options *options)
     self->free_first = FW_EPOLL_NONE;
     self->due_first = FW_EPOLL_NONE;
     self->due_last = FW_EPOLL_NONE;
-    self->buffer_bytes = options->receive_bytes > 0 && options->receive_bytes < BUFFER_BYTES_MAX
-                             ? options->receive_bytes
-                             : BUFFER_BYTES_MAX;
+    self->buffer_bytes = options->receive_bytes > 0 ? options->receive_bytes : WINDOW_BYTES_MAX;
+    self->window_bytes =
+        self->buffer_bytes < WINDOW_BYTES_MAX ? self->buffer_bytes : WINDOW_BYTES_MAX;
 }
 
 int fw_engine_epoll_create(const struct fw_engine_options *options, struct fw_engine **engine_out)

@@ -55,8 +55,12 @@ struct fw_epoll {
     struct fw_engine base;
     int epoll_fd;
     int wake_fd;
-    uint8_t *buffer; /* all slots receive into this one */
+    uint8_t *buffer; /* all slots receive into this one, behind what is kept */
     size_t buffer_bytes;
+    size_t window_bytes;    /* one receive takes at most this */
+    size_t kept_bytes;      /* at the front of the buffer, until the sends are settled */
+    size_t delivered_at;    /* where the bytes are that on_received tells of now */
+    size_t delivered_bytes; /* how many; 0 outside of on_received */
 
     /* Tables of slots_max entries in one mapping; the kernel gives memory as they are touched. */
     struct fw_epoll_slot *slots;

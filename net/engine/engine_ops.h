@@ -16,6 +16,7 @@ struct fw_engine_ops {
     void (*wake)(struct fw_engine *engine);
     void (*send)(struct fw_engine *engine, uint32_t slot, const struct iovec *pieces,
                  unsigned pieces_count);
+    bool (*keep)(struct fw_engine *engine); /* NULL: never */
     void (*pause)(struct fw_engine *engine, uint32_t slot);
     void (*resume)(struct fw_engine *engine, uint32_t slot);
     void (*shutdown)(struct fw_engine *engine, uint32_t slot);

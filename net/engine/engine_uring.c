@@ -47,9 +47,14 @@
 /* 16 per submission entry: a burst of receives on many slots fits without the overflow list. */
 #define CQ_ENTRIES 16384
 /* One receive takes at most this much; measured against 2, 16 and 256 KB (engine figures). */
-#define BUFFER_BYTES ((size_t)64 * 1024)
+#ifndef BUFFER_KB
+#define BUFFER_KB 64
+#endif
+#define BUFFER_BYTES ((size_t)BUFFER_KB * 1024)
 /* Buffers in service at the start; doubled when they run out, up to what the options allow. */
+#ifndef BUFFERS_START
 #define BUFFERS_START 4
+#endif
 #define BUFFERS_MAX   64
 #define BUFFER_GROUP  0
 /* Accepts in flight per listener: connections taken per enter in a storm. */
@@ -96,6 +101,8 @@ struct slot {
 
 struct buffer {
     uint32_t used; /* octets of it that the kernel has filled in this round */
+    bool kept;     /* the owner sends from it: not the kernel's before the sends are settled */
+    bool consumed; /* the kernel is done with it, and it is kept */
 };
 
 struct accept {
@@ -119,6 +126,8 @@ struct uring {
     uint8_t *buffer_memory;
     unsigned buffers_count;   /* a power of two: entries of the ring */
     unsigned buffers_serving; /* given to the kernel so far */
+    unsigned buffers_kept;
+    int buffer_delivered; /* the one on_received is reading from; -1: none */
     struct buffer buffers[BUFFERS_MAX];
 
     int wake_fd;
@@ -236,11 +245,25 @@ static void arm_accept(struct uring *self, uint32_t index)
 
 static void give_buffer(struct uring *self, unsigned id)
 {
-    self->buffers[id].used = 0;
+    self->buffers[id] = (struct buffer){0};
     io_uring_buf_ring_add(self->buffer_ring, self->buffer_memory + id * BUFFER_BYTES,
                           (unsigned)BUFFER_BYTES, (unsigned short)id,
                           io_uring_buf_ring_mask(self->buffers_count), 0);
     io_uring_buf_ring_advance(self->buffer_ring, 1);
+}
+
+/* The sends are settled: what was kept for them is free again. */
+static void release_kept(struct uring *self)
+{
+    for (unsigned id = 0; id < self->buffers_serving && self->buffers_kept > 0; id++) {
+        struct buffer *buffer = &self->buffers[id];
+        if (!buffer->kept)
+            continue;
+        self->buffers_kept--;
+        buffer->kept = false;
+        if (buffer->consumed)
+            give_buffer(self, id);
+    }
 }
 
 /* Receive memory ran out: twice as much from now on, as far as allowed. */
@@ -313,9 +336,15 @@ static void deliver(struct uring *self, uint32_t slot, const struct io_uring_cqe
     fw_assert(buffer->used <= BUFFER_BYTES);
     if (!(self->slots[slot].flags & (SLOT_CLOSING | SLOT_ENDED))) {
         self->base.stats.received_bytes += (uint64_t)cqe->res;
+        self->buffer_delivered = (int)id;
         self->base.events->on_received(self->base.owner, slot, bytes, (size_t)cqe->res);
+        self->buffer_delivered = -1;
     }
-    if (!more)
+    if (more)
+        return;
+    if (buffer->kept)
+        buffer->consumed = true;
+    else
         give_buffer(self, id);
 }
 
@@ -474,6 +503,7 @@ static void settle(struct uring *self, unsigned ready)
     if (io_uring_cq_has_overflow(&self->ring))
         return;
     self->sends_unsettled = false;
+    release_kept(self);
     self->base.events->on_settled(self->base.owner);
 }
 
@@ -560,6 +590,21 @@ static void uring_send(struct fw_engine *engine, uint32_t slot, const struct iov
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     self->sends_unsettled = true;
     engine->stats.sends++;
+}
+
+/* Half of the receive memory may be kept: the next turn receives into the other half. */
+static bool uring_keep(struct fw_engine *engine)
+{
+    struct uring *self = uring_of(engine);
+    fw_assert(self->buffer_delivered >= 0);
+    struct buffer *buffer = &self->buffers[self->buffer_delivered];
+    if (buffer->kept)
+        return true;
+    if ((self->buffers_kept + 1) * 2 > self->buffers_serving)
+        return false;
+    buffer->kept = true;
+    self->buffers_kept++;
+    return true;
 }
 
 static void uring_pause(struct fw_engine *engine, uint32_t slot)
@@ -843,6 +888,7 @@ static const struct fw_engine_ops uring_ops = {
     .turn = uring_turn,
     .wake = uring_wake,
     .send = uring_send,
+    .keep = uring_keep,
     .pause = uring_pause,
     .resume = uring_resume,
     .shutdown = uring_shutdown,
@@ -887,6 +933,7 @@ int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_en
                                     .now_ms = monotonic_ms()};
     self->slots_max = options->slots_max;
     self->ring.ring_fd = -1;
+    self->buffer_delivered = -1;
     self->wake_fd = eventfd(0, EFD_CLOEXEC);
     int result = self->wake_fd < 0 ? -errno : create_tables(self);
     if (result == 0)

@@ -121,6 +121,7 @@ static bool up_ready(struct fw_session *session)
 
 static const struct fw_session_upward upward = {
     .changed = fw_conn_changed,
+    .keep = fw_conn_keep,
     .timer = fw_conn_set_timer,
     .open = up_open,
     .message = up_message,

@@ -156,6 +156,8 @@ void fw_tls_thread_stop(void);
 
 enum fw_tls_role { FW_TLS_SERVER, FW_TLS_CLIENT };
 
+enum fw_tls_versions { FW_TLS_12_AND_13, FW_TLS_12_ONLY, FW_TLS_13_ONLY };
+
 /* A certificate and its key: both in files (PEM; the certificate first, its intermediates after
  * it), or, when certificate_file is NULL, both in memory (PEM or DER). */
 struct fw_tls_certificate {
@@ -179,8 +181,10 @@ struct fw_tls_options {
     /* A server's ticket keys, shared; NULL for no tickets. Not used when ca_file is set: a ticket
      * would outlive the certificate that it stands for. */
     struct fw_tls_tickets *tickets;
-    /* The one application protocol, "http/1.1"; NULL offers none and refuses none. */
+    /* The one application protocol, "http/1.1"; NULL offers none and refuses none. A client that
+     * offers none gets none; one that offers only others is refused (RFC 7301, section 3.2). */
     const char *alpn;
+    enum fw_tls_versions versions;
 };
 
 /* Reads certificates and keys, checks that they belong together, and makes a context of them.
@@ -301,8 +305,9 @@ enum fw_tls_state fw_tls_state(const struct fw_tls *tls);
 /* Lends cipher bytes, until fw_tls_plain returns 0 or an error, or fw_tls_keep is called. A server's
  * connection copies them as long as it is not past HELLO_READY.
  *
- * errors       FW_ERR_TLS_NOT_TLS, FW_ERR_TLS_HELLO, FW_ERR_TLS_HELLO_TOO_LARGE, -ENOMEM, and the
- *              connection's error when it has failed before
+ * errors       FW_ERR_TLS_NOT_TLS, FW_ERR_TLS_HELLO, FW_ERR_TLS_HELLO_TOO_LARGE, FW_ERR_TLS_CIPHER,
+ *              -ENOMEM, and the connection's error when it has failed before; one more fw_tls_plain
+ *              puts the alert that says so into the sink
  */
 int fw_tls_received(struct fw_tls *tls, const uint8_t *bytes, size_t bytes_count);
 

@@ -65,11 +65,34 @@ static void warn(struct making *making, const char *what, const char *warning)
 
 /* ---- rules ---- */
 
-static bool set_rules(WOLFSSL_CTX *ctx)
+static WOLFSSL_METHOD *choose_method(enum fw_tls_role role, enum fw_tls_versions versions)
 {
-    bool good = wolfSSL_CTX_SetMinVersion(ctx, WOLFSSL_TLSV1_2) == WOLFSSL_SUCCESS &&
+    bool server = role == FW_TLS_SERVER;
+    switch (versions) {
+    case FW_TLS_12_AND_13:
+        return server ? wolfSSLv23_server_method() : wolfSSLv23_client_method();
+    case FW_TLS_12_ONLY:
+        return server ? wolfTLSv1_2_server_method() : wolfTLSv1_2_client_method();
+    case FW_TLS_13_ONLY:
+        return server ? wolfTLSv1_3_server_method() : wolfTLSv1_3_client_method();
+    }
+    return NULL;
+}
+
+/* Groups for key shares are TLS 1.3's notion; the curves below are what TLS 1.2 calls them. */
+static bool set_versions(WOLFSSL_CTX *ctx, enum fw_tls_versions versions)
+{
+    if (versions == FW_TLS_12_ONLY)
+        return true;
+    int least = versions == FW_TLS_13_ONLY ? WOLFSSL_TLSV1_3 : WOLFSSL_TLSV1_2;
+    return wolfSSL_CTX_SetMinVersion(ctx, least) == WOLFSSL_SUCCESS &&
+           wolfSSL_CTX_set_groups(ctx, groups, GROUPS_COUNT) == WOLFSSL_SUCCESS;
+}
+
+static bool set_rules(WOLFSSL_CTX *ctx, enum fw_tls_versions versions)
+{
+    bool good = set_versions(ctx, versions) &&
                 wolfSSL_CTX_set_cipher_list(ctx, suites) == WOLFSSL_SUCCESS &&
-                wolfSSL_CTX_set_groups(ctx, groups, GROUPS_COUNT) == WOLFSSL_SUCCESS &&
                 wolfSSL_CTX_SetMinRsaKey_Sz(ctx, RSA_BITS_MIN) == WOLFSSL_SUCCESS &&
                 wolfSSL_CTX_SetMinEccKey_Sz(ctx, ECDSA_BITS_MIN) == WOLFSSL_SUCCESS;
     for (size_t i = 0; good && i < GROUPS_COUNT; i++)
@@ -80,12 +103,13 @@ static bool set_rules(WOLFSSL_CTX *ctx)
     return good;
 }
 
-static bool set_tickets(WOLFSSL_CTX *ctx, const struct fw_tls_context *context)
+static bool set_tickets(WOLFSSL_CTX *ctx, const struct fw_tls_context *context,
+                        enum fw_tls_versions versions)
 {
     if (context->role == FW_TLS_CLIENT)
         return wolfSSL_CTX_UseSessionTicket(ctx) == WOLFSSL_SUCCESS;
     if (context->tickets == NULL)
-        return wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0 &&
+        return (versions == FW_TLS_12_ONLY || wolfSSL_CTX_no_ticket_TLSv13(ctx) == 0) &&
                wolfSSL_CTX_NoTicketTLSv12(ctx) == WOLFSSL_SUCCESS;
     int seconds = (FW_TLS_TICKET_KEYS_COUNT - 1) * (int)(FW_TLS_TICKET_ROTATE_MS / 1000);
     wolfSSL_CTX_set_timeout(ctx, (unsigned)seconds);
@@ -112,15 +136,15 @@ static int load_trust(struct making *making, WOLFSSL_CTX *ctx)
 /* A new wolfSSL ctx with everything but certificates. */
 static int make_ctx(struct making *making, struct fw_tls_context *context, WOLFSSL_CTX **ctx_out)
 {
-    WOLFSSL_CTX *ctx = wolfSSL_CTX_new(context->role == FW_TLS_SERVER ? wolfSSLv23_server_method()
-                                                                      : wolfSSLv23_client_method());
+    enum fw_tls_versions versions = making->options->versions;
+    WOLFSSL_CTX *ctx = wolfSSL_CTX_new(choose_method(context->role, versions));
     *ctx_out = ctx;
     if (ctx == NULL)
         return refuse(making, -ENOMEM, "TLS", "out of memory");
 #ifdef FW_WOLFSSL_LIBCRYPTO
     wolfSSL_CTX_SetDevId(ctx, FW_TLS_DEVICE); /* before keys are loaded */
 #endif
-    if (!set_rules(ctx) || !set_tickets(ctx, context))
+    if (!set_rules(ctx, versions) || !set_tickets(ctx, context, versions))
         return refuse(making, FW_ERR_TLS_LIBRARY, "TLS",
                       "wolfSSL does not take the versions, suites and groups that are wanted");
     if (!context->checks_peer) {

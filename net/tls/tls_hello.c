@@ -15,6 +15,12 @@
 #define HANDSHAKE_HEADER_BYTES 4
 #define CLIENT_HELLO           1
 #define SERVER_NAME            0 /* the extension, and in it the type host_name */
+#define SUPPORTED_GROUPS       10
+
+/* RFC 8446, section 4.2.7; those that tls_context.c lists. */
+#define GROUP_P256   23
+#define GROUP_P384   24
+#define GROUP_X25519 29
 
 /* A piece of the hello that is read from the front. Reading past its end makes it bad for good, so
  * that only the end of the reading must be checked. */
@@ -85,18 +91,35 @@ static bool read_server_name(struct reader extension, char *host_out)
     return !list.bad && !extension.bad && extension.left == 0;
 }
 
-static bool read_extensions(struct reader extensions, char *host_out)
+/* Whether the peer names a group of ours. Asked here because wolfSSL, when there is none, goes on and
+ * answers with one that was not offered. */
+static bool has_our_group(struct reader extension)
+{
+    struct reader list = take_counted(&extension, 2);
+    while (!list.bad && list.left > 0) {
+        size_t group = take_number(&list, 2);
+        if (group == GROUP_X25519 || group == GROUP_P256 || group == GROUP_P384)
+            return true;
+    }
+    return false;
+}
+
+static int read_extensions(struct reader extensions, char *host_out)
 {
     while (!extensions.bad && extensions.left > 0) {
         size_t type = take_number(&extensions, 2);
         struct reader extension = take_counted(&extensions, 2);
-        if (!extension.bad && type == SERVER_NAME && !read_server_name(extension, host_out))
-            return false;
+        if (extension.bad)
+            break;
+        if (type == SERVER_NAME && !read_server_name(extension, host_out))
+            return FW_ERR_TLS_HELLO;
+        if (type == SUPPORTED_GROUPS && !has_our_group(extension))
+            return FW_ERR_TLS_CIPHER;
     }
-    return !extensions.bad;
+    return extensions.bad ? FW_ERR_TLS_HELLO : 0;
 }
 
-static bool read_hello(const uint8_t *message, size_t message_bytes, char *host_out)
+static int read_hello(const uint8_t *message, size_t message_bytes, char *host_out)
 {
     struct reader hello = {message, message_bytes, false};
     take(&hello, HANDSHAKE_HEADER_BYTES + 2 + 32);
@@ -106,11 +129,11 @@ static bool read_hello(const uint8_t *message, size_t message_bytes, char *host_
     host_out[0] = '\0';
     if (hello.bad || session_id.left > 32 || suites.left == 0 || suites.left % 2 != 0 ||
         compressions.left == 0)
-        return false;
+        return FW_ERR_TLS_HELLO;
     if (hello.left == 0)
-        return true;
+        return 0;
     struct reader extensions = take_counted(&hello, 2);
-    return !hello.bad && hello.left == 0 && read_extensions(extensions, host_out);
+    return hello.bad || hello.left > 0 ? FW_ERR_TLS_HELLO : read_extensions(extensions, host_out);
 }
 
 /* Checks one record header, as far as it is there. 1 when it is whole. */
@@ -170,8 +193,9 @@ ssize_t fw_tls_hello_check(const uint8_t *in, size_t in_bytes,
         if (length == 0 || message_bytes < (size_t)length)
             continue;
         /* Nothing else may share the record: keys have not changed yet, but nobody may speak. */
-        if (message_bytes > (size_t)length || !read_hello(message, message_bytes, host_out))
+        if (message_bytes > (size_t)length)
             return FW_ERR_TLS_HELLO;
-        return (ssize_t)at;
+        int status = read_hello(message, message_bytes, host_out);
+        return status != 0 ? status : (ssize_t)at;
     }
 }

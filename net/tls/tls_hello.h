@@ -17,7 +17,8 @@
  * host_out     written on success: the server name in lower case, "" when there is none
  * returns      bytes of the records that the ClientHello takes; 0 when more bytes are needed. An
  *              error that the bytes at hand already prove is returned at once.
- * errors       FW_ERR_TLS_NOT_TLS, FW_ERR_TLS_HELLO, FW_ERR_TLS_HELLO_TOO_LARGE
+ * errors       FW_ERR_TLS_NOT_TLS, FW_ERR_TLS_HELLO, FW_ERR_TLS_HELLO_TOO_LARGE; FW_ERR_TLS_CIPHER
+ *              when it lists groups and none of ours
  * source       RFC 8446, sections 4.1.2 and 5.1; RFC 6066, section 3
  */
 ssize_t fw_tls_hello_check(const uint8_t *in, size_t in_bytes,

@@ -7,6 +7,7 @@
 
 #include "net/tls/tls.h"
 #include "net/tls/tls_guard.h"
+#include "net/tls/tls_libcrypto.h"
 
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
@@ -22,11 +23,8 @@
 #error "wolfSSL must be built with WOLFSSL_ALWAYS_VERIFY_CB: the second look at certificates needs it"
 #endif
 
-/* The crypto device that fw_tls_libcrypto.c registers, or none. */
-#ifdef FW_WOLFSSL_LIBCRYPTO
-#define FW_TLS_DEVICE 0x4657
-#else
-#define FW_TLS_DEVICE INVALID_DEVID
+#ifndef FW_WOLFSSL_LIBCRYPTO
+static_assert(FW_TLS_DEVICE == INVALID_DEVID, "without libcrypto there is no device");
 #endif
 
 /* One certificate with its key, and the names it serves. */
@@ -88,12 +86,6 @@ struct fw_tls_session {
 
 /* Starts wolfSSL, the first time: allocators, crypto device. 0 or FW_ERR_TLS_LIBRARY. */
 int fw_tls_library_start(void);
-
-/* ---- tls_libcrypto.c ---- */
-
-/* Registers libcrypto as wolfSSL's crypto device FW_TLS_DEVICE. 0 or FW_ERR_TLS_LIBRARY. */
-int fw_tls_libcrypto_start(void);
-const char *fw_tls_libcrypto_version(void);
 
 /* ---- tls_status.c ---- */
 

@@ -154,4 +154,5 @@ void fw_tls_thread_stop(void)
 #ifdef FP_ECC
     wc_ecc_fp_free();
 #endif
+    fw_tls_libcrypto_thread_stop();
 }

@@ -114,10 +114,36 @@ static int check_leaf(struct fw_tls *tls, const WOLFSSL_X509_STORE_CTX *store)
     return status;
 }
 
+/* A wolfSSL with its OpenSSL layer gives the callback OpenSSL's codes (X509_V_ERR_*), which are
+ * positive, instead of its own. */
+static int status_of_store(int error)
+{
+    static const struct {
+        int error;
+        int status;
+    } statuses[] = {
+        {2, FW_ERR_TLS_CERT_ISSUER},       /* UNABLE_TO_GET_ISSUER_CERT */
+        {7, FW_ERR_TLS_CERT_SIGNATURE},    /* CERT_SIGNATURE_FAILURE */
+        {9, FW_ERR_TLS_CERT_NOT_YET},      /* CERT_NOT_YET_VALID */
+        {10, FW_ERR_TLS_CERT_EXPIRED},     /* CERT_HAS_EXPIRED */
+        {13, FW_ERR_TLS_CERT_NOT_YET},     /* ERROR_IN_CERT_NOT_BEFORE_FIELD */
+        {14, FW_ERR_TLS_CERT_EXPIRED},     /* ERROR_IN_CERT_NOT_AFTER_FIELD */
+        {18, FW_ERR_TLS_CERT_SELF_SIGNED}, /* DEPTH_ZERO_SELF_SIGNED_CERT */
+        {19, FW_ERR_TLS_CERT_ISSUER},      /* SELF_SIGNED_CERT_IN_CHAIN */
+        {20, FW_ERR_TLS_CERT_ISSUER},      /* UNABLE_TO_GET_ISSUER_CERT_LOCALLY */
+        {21, FW_ERR_TLS_CERT_ISSUER},      /* UNABLE_TO_VERIFY_LEAF_SIGNATURE */
+    };
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
+        if (statuses[i].error == error)
+            return statuses[i].status;
+    }
+    return error < 0 ? fw_tls_status_of(error) : FW_ERR_TLS_CERT_INVALID;
+}
+
 /* Not every wolfSSL tells a stranger's certificate from one that vouches for itself. */
 static int name_refusal(const WOLFSSL_X509_STORE_CTX *store)
 {
-    int status = fw_tls_status_of(store->error);
+    int status = status_of_store(store->error);
     if (status != FW_ERR_TLS_CERT_ISSUER || store->totalCerts != 1)
         return status;
     DecodedCert parsed;

@@ -37,8 +37,9 @@
  * Copying 8 KiB costs what a record's header, tag and call cost. */
 #define GATHER_BYTES_MAX 8192
 
-#define ALERT_RECORD_OVERFLOW 22
-#define ALERT_DECODE_ERROR    50
+#define ALERT_RECORD_OVERFLOW   22
+#define ALERT_HANDSHAKE_FAILURE 40
+#define ALERT_DECODE_ERROR      50
 
 /* ---- small things ---- */
 
@@ -240,6 +241,8 @@ static int fail_library(struct fw_tls *tls, int library_error)
         return fail(tls, tls->peer_status);
     if (tls->status != 0)
         return fail(tls, tls->status);
+    if (library_error == VERIFY_CERT_ERROR) /* and yet no certificate was judged */
+        return fail(tls, FW_ERR_TLS_CERT_MISSING);
     tls->alert = fatal_alert(tls);
     if (tls->alert >= 0 && (library_error == FATAL_ERROR || library_error == WOLFSSL_FATAL_ERROR))
         return fail(tls, FW_ERR_TLS_ALERT);
@@ -263,6 +266,8 @@ static int fail_hello(struct fw_tls *tls, int status)
         tls->alert_owed = ALERT_DECODE_ERROR;
     else if (status == FW_ERR_TLS_HELLO_TOO_LARGE)
         tls->alert_owed = ALERT_RECORD_OVERFLOW;
+    else if (status == FW_ERR_TLS_CIPHER)
+        tls->alert_owed = ALERT_HANDSHAKE_FAILURE;
     return fail(tls, status);
 }
 

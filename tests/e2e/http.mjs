@@ -261,6 +261,44 @@ async function origins(server) {
   }
 }
 
+/* What --allow-origin names, and what only looks like it: (origin, may it?). */
+const ALLOWED_ORIGINS = ['https://app.example.com', 'https://*.example.org'];
+const ORIGINS = [
+  ['https://app.example.com', true],
+  ['https://app.example.com:443', true],
+  ['https://a.example.org', true],
+  ['http://app.example.com', false],
+  ['https://app.example.com:8443', false],
+  ['https://www.app.example.com', false],
+  ['https://app.example.com.evil.example', false],
+  ['https://app-example.com', false],
+  ['https://appxexample.com', false],
+  ['https://example.org', false],
+  ['https://evilexample.org', false],
+  ['https://.example.org', false],
+  ['https://a.example.org.evil.example', false],
+  ['https://a.example.org@evil.example', false],
+  ['https://evil.example/.example.org', false],
+  ['http://a.example.org', false],
+  ['null', false],
+];
+
+async function allowedOrigins(engine) {
+  const flags = ALLOWED_ORIGINS.flatMap((origin) => ['--allow-origin', origin]);
+  const server = await startServer(['serve', '--engine', engine, ...flags]);
+  for (const [origin, allowed] of ORIGINS) {
+    await check(`with ${ALLOWED_ORIGINS.join(' and ')} allowed, ${origin} is ${allowed ? '' : 'not'}`,
+      async () => {
+        const wire = await Wire.open(server.port);
+        wire.send(handshake('/topics/a', { Host: server.address, Origin: origin }));
+        const answer = await wire.untilBytes((received) => received.includes('\r\n\r\n'));
+        wire.close();
+        assert.equal(parseAnswer(answer).status, allowed ? 101 : 403);
+      });
+  }
+  await server.stop();
+}
+
 async function page(server) {
   for (const [path, type] of Object.entries(ASSETS)) {
     await check(`${path} is ${type} under the strict policy`, async () => {
@@ -328,5 +366,6 @@ run(async () => {
       assert.equal(await server.stop(), 0);
     });
     await demo(engine);
+    await allowedOrigins(engine);
   }
 });

@@ -107,6 +107,32 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     run_hook(worker, RIG_ADOPTED, slot);
 }
 
+static void check_octets(const uint8_t *bytes, size_t bytes_count, uint32_t tag, uint64_t position,
+                         const char *when)
+{
+    for (size_t i = 0; i < bytes_count; i++) {
+        uint8_t wanted = rig_octet(tag, true, position + i);
+        MUST(bytes[i] == wanted, "%s: octet %llu of peer %u is %02x, not %02x", when,
+             (unsigned long long)(position + i), tag, bytes[i], wanted);
+    }
+}
+
+/* Whether the engine lets these bytes stay; it is asked twice, as a handler may. */
+static bool keep(struct rig_worker *worker, const struct rig_conn *conn, const uint8_t *bytes,
+                 size_t bytes_count)
+{
+    bool kept = worker->keep && worker->kept_count < RIG_KEPT_MAX && fw_engine_keep(worker->engine);
+    if (!kept) {
+        worker->unkept_deliveries++;
+        return false;
+    }
+    MUST(fw_engine_keep(worker->engine), "what is kept is kept");
+    worker->kept[worker->kept_count++] =
+        (struct rig_kept){bytes, bytes_count, conn->tag, conn->received_bytes};
+    worker->kept_deliveries++;
+    return true;
+}
+
 static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes_count)
 {
     struct rig_worker *worker = owner;
@@ -114,12 +140,9 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
     MUST(!worker->turn_ended, "on_received came after on_turn_end");
     MUST(!conn->ended, "on_received: slot %u has ended", slot);
     MUST(bytes_count > 0, "on_received: slot %u, no bytes", slot);
-    for (size_t i = 0; i < bytes_count; i++) {
-        uint8_t wanted = rig_octet(conn->tag, true, conn->received_bytes + i);
-        MUST(bytes[i] == wanted, "slot %u, peer %u: octet %llu is %02x, not %02x", slot, conn->tag,
-             (unsigned long long)(conn->received_bytes + i), bytes[i], wanted);
-    }
-    memset(bytes, 0xdd, bytes_count); /* they are writable, and ours only until we return */
+    check_octets(bytes, bytes_count, conn->tag, conn->received_bytes, "on_received");
+    if (!keep(worker, conn, bytes, bytes_count))
+        memset(bytes, 0xdd, bytes_count); /* they are writable, and ours only until we return */
     conn->received_bytes += bytes_count;
     worker->received_bytes += bytes_count;
     if (worker->echo)
@@ -168,11 +191,22 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
     run_hook(worker, RIG_UNSENT, slot);
 }
 
+/* What was kept was ours until now, and so nobody wrote there. */
+static void check_kept(struct rig_worker *worker)
+{
+    for (size_t i = 0; i < worker->kept_count; i++) {
+        const struct rig_kept *kept = &worker->kept[i];
+        check_octets(kept->bytes, kept->bytes_count, kept->tag, kept->position, "kept");
+    }
+    worker->kept_count = 0;
+}
+
 /* The lent bytes are ours again: spoiled, so that a later look at them shows, and freed. */
 static void on_settled(void *owner)
 {
     struct rig_worker *worker = owner;
     told(worker, "on_settled");
+    check_kept(worker);
     size_t count = worker->lents_count;
     for (size_t i = 0; i < count; i++) {
         struct rig_lent *lent = &worker->lents[i];
@@ -489,11 +523,12 @@ static void create_worker(struct rig *rig, struct rig_worker *worker)
     worker->conns = calloc(worker->slots_max, sizeof *worker->conns);
     /* A slot may be in its second life before the sends of its first are settled. */
     worker->lents = calloc((size_t)worker->slots_max * 2, sizeof *worker->lents);
+    worker->kept = calloc(RIG_KEPT_MAX, sizeof *worker->kept);
     worker->send_bytes_max = 256 * 1024;
     worker->pieces_count = 1;
     worker->echo = rig->options.echo;
     worker->hook = rig->options.hook;
-    MUST(worker->conns != NULL && worker->lents != NULL, "out of memory");
+    MUST(worker->conns != NULL && worker->lents != NULL && worker->kept != NULL, "out of memory");
     if (rig->options.threads)
         start_worker(worker);
     else
@@ -556,6 +591,7 @@ void rig_destroy(struct rig *rig)
         }
         free(worker->conns);
         free(worker->lents);
+        free(worker->kept);
     }
     close(rig->listen_fd);
     if (rig->options.local)

@@ -103,6 +103,16 @@ struct rig_lent {
     bool reported;
 };
 
+/* A delivery that fw_engine_keep lets stay where it is. */
+struct rig_kept {
+    const uint8_t *bytes;
+    size_t bytes_count;
+    uint32_t tag;
+    uint64_t position;
+};
+
+#define RIG_KEPT_MAX 4096
+
 struct rig_worker {
     struct rig *rig;
     struct fw_engine *engine;
@@ -110,6 +120,10 @@ struct rig_worker {
     uint32_t slots_max;
     struct rig_lent *lents;
     size_t lents_count;
+    struct rig_kept *kept;
+    size_t kept_count;
+    unsigned kept_deliveries; /* that the engine let it keep, in its life */
+    unsigned unkept_deliveries;
     pthread_t thread;
     atomic_bool ready; /* its thread has created the engine */
     atomic_bool stop;
@@ -127,6 +141,7 @@ struct rig_worker {
 
     /* To be set by the test. */
     bool echo;             /* owes what it received */
+    bool keep;             /* keeps what it received as long as the engine lets it */
     size_t send_bytes_max; /* in one send */
     unsigned pieces_count; /* that a send is cut into */
     void (*hook)(struct rig_worker *worker, enum rig_event event, uint32_t slot);

@@ -260,6 +260,60 @@ ENGINE_TEST(engine_bytes, resumes_a_gathered_send_in_the_middle_of_a_piece)
     rig_destroy(rig);
 }
 
+/* Contract 1: kept bytes stay until on_settled (the rig looks at each then), however many receives
+ * come meanwhile; then their memory is used again, so keeping goes on for ever. */
+ENGINE_TEST(engine_bytes, kept_bytes_stay_until_sends_are_settled)
+{
+    enum { PEERS = 8, ROUNDS = 100 };
+    struct rig *rig = rig_create(kind, &(struct rig_options){.receive_bytes = 1024 * 1024});
+    struct rig_worker *worker = &rig->workers[0];
+    worker->echo = true;
+    worker->keep = true;
+    struct rig_peer peers[PEERS];
+    uint32_t slots[PEERS];
+    for (unsigned i = 0; i < PEERS; i++)
+        peers[i] = rig_open(rig, &slots[i]);
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        for (unsigned i = 0; i < PEERS; i++)
+            rig_write(&peers[i], 1000 + 100 * i);
+        for (unsigned i = 0; i < PEERS; i++)
+            UNTIL(rig, rig_has_read(&peers[i], round * (1000 + 100 * i)));
+    }
+    if (!worker->kept_deliveries)
+        cr_skip_test("%s never keeps", fw_engine_kind_name(kind));
+    cr_assert_gt(worker->kept_deliveries, PEERS * ROUNDS / 4, "kept %u deliveries, not %u",
+                 worker->kept_deliveries, worker->unkept_deliveries);
+    for (unsigned i = 0; i < PEERS; i++)
+        rig_hang_up(&peers[i]);
+    rig_destroy(rig);
+}
+
+/* With more to keep than there is memory the engine says no, and receiving goes on. */
+ENGINE_TEST(engine_bytes, refuses_to_keep_more_than_it_has_memory_for)
+{
+    struct rig *rig = rig_create(kind, &(struct rig_options){.receive_bytes = 256 * 1024});
+    struct rig_worker *worker = &rig->workers[0];
+    worker->keep = true; /* and sends nothing: nothing is ever settled */
+    uint32_t slot;
+    struct rig_peer peer = rig_open(rig, &slot);
+    while (peer.written_bytes < 2 * MEGABYTE) {
+        rig_write(&peer, 30000);
+        rig_turn(rig);
+    }
+    UNTIL(rig, rig_conn(worker, slot)->received_bytes == peer.written_bytes);
+    cr_assert_gt(worker->unkept_deliveries, 0u);
+    /* A send, and it is settled: there is room again. */
+    unsigned before = worker->kept_deliveries;
+    rig_owe(worker, slot, 1);
+    UNTIL(rig, rig_has_read(&peer, 1));
+    rig_turn(rig);
+    rig_write(&peer, 100);
+    UNTIL(rig, rig_conn(worker, slot)->received_bytes == peer.written_bytes);
+    cr_assert_geq(worker->kept_deliveries, before);
+    rig_hang_up(&peer);
+    rig_destroy(rig);
+}
+
 /* One flooding peer must not take a turn for itself: a small message of another is served at once,
  * and what one connection brings in a turn is bounded. */
 ENGINE_TEST(engine_bytes, serves_a_quiet_peer_beside_a_flooding_one)

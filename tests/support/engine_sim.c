@@ -68,6 +68,12 @@ struct lent {
     struct iovec pieces[FW_ENGINE_PIECES_MAX];
 };
 
+/* A delivery that the owner keeps until its sends are settled. */
+struct kept {
+    uint8_t *bytes;
+    size_t bytes_count;
+};
+
 enum ticket_state { TICKET_FREE, TICKET_HELD, TICKET_MOVING };
 
 struct ticket {
@@ -87,6 +93,10 @@ struct fw_sim {
     struct lent *lents; /* slots_max of them */
     uint32_t lents_count;
     bool owner_called; /* after on_turn_end */
+    bool delivering;   /* inside on_received */
+    bool keeping;      /* and what it delivers is to be kept */
+    struct kept *kept;
+    size_t kept_count;
     atomic_bool woken;
 
     bool listening;
@@ -283,6 +293,19 @@ static void settle_one(struct fw_sim *sim, struct lent *lent)
     completed(sim);
 }
 
+static void spoil(uint8_t *bytes, size_t bytes_count)
+{
+    memset(bytes, 0xdd, bytes_count);
+    free(bytes);
+}
+
+static void spoil_kept(struct fw_sim *sim)
+{
+    for (size_t i = 0; i < sim->kept_count; i++)
+        spoil(sim->kept[i].bytes, sim->kept[i].bytes_count);
+    sim->kept_count = 0;
+}
+
 static void settle(struct fw_sim *sim)
 {
     if (sim->lents_count == 0)
@@ -293,6 +316,7 @@ static void settle(struct fw_sim *sim)
         settle_one(sim, &lent);
     }
     sim->lents_count = 0;
+    spoil_kept(sim);
     sim->base.events->on_settled(sim->base.owner);
     completed(sim);
 }
@@ -354,7 +378,25 @@ static size_t next_delivery(struct fw_sim *sim, const struct slot *s)
     return count;
 }
 
-/* Delivers bytes in memory of their own, which is gone afterwards. */
+/* Keeps the delivery, once. */
+static bool sim_keep(struct fw_engine *engine)
+{
+    struct fw_sim *sim = sim_of(engine);
+    on_its_thread(sim, "fw_engine_keep");
+    if (!sim->delivering)
+        broken("fw_engine_keep was called outside of on_received");
+    if (!sim->keeping)
+        sim->keeping = fw_sim_random(sim, 100) < sim->knobs.keep_percent;
+    return sim->keeping;
+}
+
+static void keep(struct fw_sim *sim, uint8_t *bytes, size_t bytes_count)
+{
+    sim->kept = checked(realloc(sim->kept, (sim->kept_count + 1) * sizeof *sim->kept));
+    sim->kept[sim->kept_count++] = (struct kept){bytes, bytes_count};
+}
+
+/* Delivers bytes in memory of their own, which is gone afterwards, or when it is no longer kept. */
 static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
 {
     struct slot *s = &sim->slots[slot];
@@ -363,9 +405,14 @@ static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
     s->in_at += count;
     s->after_pause_bytes -= count < s->after_pause_bytes ? count : s->after_pause_bytes;
     sim->base.stats.received_bytes += count;
+    sim->delivering = true;
+    sim->keeping = false;
     sim->base.events->on_received(sim->base.owner, slot, bytes, count);
-    memset(bytes, 0xdd, count);
-    free(bytes);
+    sim->delivering = false;
+    if (sim->keeping)
+        keep(sim, bytes, count);
+    else
+        spoil(bytes, count);
     completed(sim);
 }
 
@@ -572,6 +619,8 @@ static void sim_destroy(struct fw_engine *engine)
         free(sim->slots[i].cuts);
         free(sim->slots[i].out.bytes);
     }
+    spoil_kept(sim);
+    free(sim->kept);
     free(sim->slots);
     free(sim->lents);
     free(sim->tickets);
@@ -583,6 +632,7 @@ static const struct fw_engine_ops sim_ops = {
     .turn = sim_turn,
     .wake = sim_wake,
     .send = sim_send,
+    .keep = sim_keep,
     .pause = sim_pause,
     .resume = sim_resume,
     .shutdown = sim_shutdown,
@@ -639,6 +689,7 @@ void fw_sim_knobs_shuffle(struct fw_sim *sim)
     sim->knobs.late_percent = (unsigned)fw_sim_random(sim, 61);
     sim->knobs.settle_late = fw_sim_random(sim, 2) == 0;
     sim->knobs.receive_after_pause = fw_sim_random(sim, 2) == 0;
+    sim->knobs.keep_percent = (unsigned)fw_sim_random(sim, 3) * 50;
 }
 
 uint32_t fw_sim_connect(struct fw_sim *sim, uint32_t tag)

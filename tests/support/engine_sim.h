@@ -37,6 +37,7 @@ struct fw_sim_knobs {
     unsigned late_percent;    /* how often what could come this turn comes in a later one, 0..90 */
     bool settle_late;         /* sends happen and settle in the next turn, as with io_uring */
     bool receive_after_pause; /* what had come when a slot was paused may still be delivered */
+    unsigned keep_percent;    /* how often fw_engine_keep agrees */
 };
 
 /* What became of a slot's present, or else its last, life. */

@@ -105,10 +105,12 @@ report() {
     printf '%-7s %7s s  %-24s %d passed, %d failed, %d skipped\n' \
         "$verdict" "$seconds" "$name" "$passed" "$failed" "$skipped"
     if [ $verdict = FAILED ]; then
-        grep -nE "$sanitizer_report|^\[FAIL\]|^FAILED" "$log" | head -n 10 | sed 's/^/        | /'
+        grep -nE "$sanitizer_report|^\[FAIL\]|^\[----\] .*: (Assertion|Unexpected)|^FAILED" "$log" |
+            head -n 20 | sed 's/^/        | /'
         tail -n 25 "$log" | cut -c 1-300 | sed 's/^/        | /'
         echo "        | whole log: $log"
-    elif [ "$skipped" != 0 ]; then
+    fi
+    if [ "$skipped" != 0 ]; then
         # Skips are said out loud, with their reasons.
         { grep -iE '^\[SKIP\]|^skipped:' "$log" || tail -n 1 "$log"; } | sed 's/^/        | /'
     fi

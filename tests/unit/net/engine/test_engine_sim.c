@@ -22,6 +22,7 @@ struct owner {
     size_t story_bytes;
     uint32_t ticket;
     bool close_when_received;
+    bool echo_kept; /* sends what it received from where it stands, if it may */
 };
 
 __attribute__((format(printf, 2, 3))) static void tell(struct owner *owner, const char *format, ...)
@@ -44,6 +45,9 @@ static void on_received(void *context, uint32_t slot, uint8_t *bytes, size_t byt
 {
     struct owner *owner = context;
     tell(owner, "received %u '%.*s'\n", slot, (int)bytes_count, (const char *)bytes);
+    struct iovec piece = {.iov_base = bytes, .iov_len = bytes_count};
+    if (owner->echo_kept && fw_engine_keep(owner->engine) && fw_engine_keep(owner->engine))
+        fw_engine_send(owner->engine, slot, &piece, 1);
     if (owner->close_when_received)
         fw_engine_close(owner->engine, slot, false);
 }
@@ -224,6 +228,25 @@ Test(engine_sim, a_send_takes_what_the_window_takes)
         cr_assert_eq(fw_sim_sent(owner.sim, slot).count, 0u);
         cr_assert_eq(fw_engine_stats(owner.engine)->sends, 3u);
         cr_assert_eq(fw_engine_stats(owner.engine)->sends_unsent, 1u);
+        fw_sim_destroy(owner.sim);
+    }
+}
+
+Test(engine_sim, kept_bytes_can_be_sent_from_where_they_stand)
+{
+    for (int late = 0; late <= 1; late++) {
+        create(1);
+        fw_sim_knobs(owner.sim)->settle_late = late;
+        uint32_t slot = connect_one();
+        owner.echo_kept = true;
+        fw_sim_peer_send(owner.sim, slot, "copy me", 7);
+        expect("received 0 'copy me'\n"); /* keeping is off: the engine said no */
+        fw_sim_knobs(owner.sim)->keep_percent = 100;
+        fw_sim_peer_send(owner.sim, slot, "keep me", 7);
+        expect("received 0 'keep me'\nsettled\n");
+        struct fw_bytes sent = fw_sim_sent(owner.sim, slot);
+        cr_assert_eq(sent.count, 7u);
+        cr_assert_arr_eq(sent.at, "keep me", 7);
         fw_sim_destroy(owner.sim);
     }
 }
@@ -444,6 +467,13 @@ Test(engine_sim_catches, lent_bytes_that_change, .signal = SIGABRT)
     send_text(slot, text);
     text[0] = 'b';
     fw_sim_run(owner.sim);
+}
+
+Test(engine_sim_catches, keeping_what_is_not_being_delivered, .signal = SIGABRT)
+{
+    create(1);
+    connect_one();
+    fw_engine_keep(owner.engine);
 }
 
 Test(engine_sim_catches, a_second_close, .signal = SIGABRT)

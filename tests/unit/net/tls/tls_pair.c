@@ -116,6 +116,8 @@ void pair_run(struct pair *pair)
 {
     if (fw_tls_state(pair->client.tls) == FW_TLS_HANDSHAKE)
         side_feed(&pair->client, NULL, 0);
+    if (fw_tls_state(pair->server.tls) == FW_TLS_HELLO_READY)
+        side_feed(&pair->server, NULL, 0);
     bool moved = true;
     while (moved) {
         moved = carry(&pair->client, &pair->server, pair->split);

@@ -176,6 +176,58 @@ const char *pki_key_file(const struct pki_party *party, unsigned mode)
                     mode);
 }
 
+/* ---- from the openssl command ---- */
+
+static const char chain_script[] =
+    "set -e; umask 077; cd $FANWIRE_TEST_FOLDER\n"
+    "key() { openssl genpkey -algorithm $1 -out $2 -pkeyopt $3; }\n"
+    "key EC root.key ec_paramgen_curve:P-384\n"
+    "key EC sub.key ec_paramgen_curve:P-256\n"
+    "case $FANWIRE_TEST_ALGORITHM in\n"
+    "RSA) key RSA leaf.key rsa_keygen_bits:2048 ;;\n"
+    "*) key EC leaf.key ec_paramgen_curve:P-256 ;;\n"
+    "esac\n"
+    "printf '%s\\n' '[ca]' basicConstraints=critical,CA:true keyUsage=critical,keyCertSign,cRLSign "
+    "subjectKeyIdentifier=hash authorityKeyIdentifier=keyid '[leaf]' "
+    "basicConstraints=critical,CA:false keyUsage=critical,digitalSignature "
+    "extendedKeyUsage=serverAuth,clientAuth subjectKeyIdentifier=hash authorityKeyIdentifier=keyid "
+    "subjectAltName=DNS:example.test >ext\n"
+    "openssl req -new -key root.key -subj '/O=Test/CN=Root' -out root.csr\n"
+    "openssl x509 -req -in root.csr -signkey root.key -days 30 -extfile ext -extensions ca "
+    "-out root.pem\n"
+    "openssl req -new -key sub.key -subj '/O=Test/CN=Sub' -out sub.csr\n"
+    "openssl x509 -req -in sub.csr -CA root.pem -CAkey root.key -CAcreateserial -days 20 "
+    "-extfile ext -extensions ca -out sub.pem\n"
+    "openssl req -new -key leaf.key -subj '/O=Test/CN=bob' -out leaf.csr\n"
+    "openssl x509 -req -in leaf.csr -CA sub.pem -CAkey sub.key -CAcreateserial -days 10 "
+    "-extfile ext -extensions leaf -out leaf.pem\n"
+    "cat leaf.pem sub.pem >chain.pem\n";
+
+bool pki_chain_make(const char *leaf_algorithm, struct pki_chain *chain_out)
+{
+    char folder[] = "/tmp/fanwire-chain-XXXXXX";
+    cr_assert_not_null(mkdtemp(folder));
+    setenv("FANWIRE_TEST_FOLDER", folder, 1);
+    setenv("FANWIRE_TEST_ALGORITHM", leaf_algorithm, 1);
+    static char command[4096];
+    snprintf(command, sizeof command, "( %s ) >/dev/null 2>&1", chain_script);
+    bool made = system(command) == 0;
+    snprintf(chain_out->ca_file, sizeof chain_out->ca_file, "%s/root.pem", folder);
+    snprintf(chain_out->chain_file, sizeof chain_out->chain_file, "%s/chain.pem", folder);
+    snprintf(chain_out->leaf_file, sizeof chain_out->leaf_file, "%s/leaf.pem", folder);
+    snprintf(chain_out->key_file, sizeof chain_out->key_file, "%s/leaf.key", folder);
+    if (!made)
+        pki_chain_clear(chain_out);
+    return made;
+}
+
+void pki_chain_clear(const struct pki_chain *chain)
+{
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf \"$(dirname '%s')\"", chain->ca_file);
+    cr_assert_eq(system(command), 0);
+}
+
 /* ---- the shared one ---- */
 
 static void make_shared(struct pki *pki)
@@ -185,8 +237,6 @@ static void make_shared(struct pki *pki)
     static const char *const second_names[] = {"second.test", "one.wild.test", NULL};
     pki_make(&(struct pki_recipe){.subject = "Test CA", .is_ca = true}, &pki->ca);
     pki_make(&(struct pki_recipe){.subject = "Other CA", .is_ca = true}, &pki->other_ca);
-    pki_make(&(struct pki_recipe){.subject = "Test Sub", .is_ca = true, .issuer = &pki->ca},
-             &pki->intermediate);
     pki_make(&(struct pki_recipe){.subject = "s", .names = server_names, .issuer = &pki->ca},
              &pki->server);
     pki_make(&(struct pki_recipe){.subject = "t", .names = second_names, .issuer = &pki->ca},

@@ -37,11 +37,21 @@ const char *pki_file(const void *bytes, size_t count, unsigned mode);
 const char *pki_certificate_file(const struct pki_party *const *parties, unsigned count);
 const char *pki_key_file(const struct pki_party *party, unsigned mode);
 
+/* A root, an intermediate and a leaf as the world makes them, with key usages and identifiers, from
+ * the openssl command; false when it is not there. */
+struct pki_chain {
+    char ca_file[96];
+    char chain_file[96]; /* leaf and intermediate */
+    char leaf_file[96];
+    char key_file[96];
+};
+bool pki_chain_make(const char *leaf_algorithm, struct pki_chain *chain_out);
+void pki_chain_clear(const struct pki_chain *chain);
+
 /* The PKI that most tests share, made when first asked for. */
 struct pki {
     struct pki_party ca;
     struct pki_party other_ca;
-    struct pki_party intermediate; /* by ca */
     struct pki_party server;       /* example.test, *.wild.test, 192.0.2.7, 2001:db8::7, by ca */
     struct pki_party second;       /* second.test and one.wild.test, by ca */
     struct pki_party client;       /* subject alice, by ca */
