@@ -51,7 +51,6 @@ struct conn {
     uint32_t sent_count;
     struct raw_backlog backlog;
     struct raw_backlog draining; /* lent to the kernel */
-    bool open;
     bool receiving;
     bool cancelled;
     bool ended;
@@ -113,8 +112,7 @@ static void on_accepted(struct server *server, const struct io_uring_cqe *comple
     if (completion->res < 0 || (completion->flags & IORING_CQE_F_MORE) == 0)
         bench_die("accept: %s", completion->res < 0 ? strerror(-completion->res) : "it ended");
     uint32_t slot = (uint32_t)completion->res;
-    server->conns[slot] =
-        (struct conn){.open = true, .piece_first = NO_PIECE, .piece_last = NO_PIECE};
+    server->conns[slot] = (struct conn){.piece_first = NO_PIECE, .piece_last = NO_PIECE};
     look_after(server, slot);
 }
 
@@ -144,8 +142,6 @@ static void on_send_short(struct server *server, uint32_t slot, int result)
     struct conn *conn = &server->conns[slot];
     size_t taken = result > 0 ? (size_t)result : 0;
     server->figures.sends_short++;
-    if (!conn->open)
-        return; /* its last send went just before its end */
     if (result < 0 && result != -EAGAIN)
         conn->ended = true;
     for (uint32_t i = 0; i < conn->sent_count && !conn->ended; i++) {
@@ -280,7 +276,6 @@ static void end(struct server *server, uint32_t slot)
         return;
     fw_mem_free(conn->backlog.bytes);
     conn->backlog = (struct raw_backlog){0};
-    conn->open = false;
     raw_ring_close_slot(&server->ring, slot);
 }
 
@@ -290,7 +285,9 @@ static void settle(struct server *server, uint32_t slot)
     conn->changed = false;
     conn->sent_count = 0;
     if (conn->piece_first != NO_PIECE) {
-        if (raw_backlog_bytes(&conn->backlog) + raw_backlog_bytes(&conn->draining) > 0)
+        size_t backlog = raw_backlog_bytes(&conn->backlog) + raw_backlog_bytes(&conn->draining);
+        /* A last send is waited for: its slot is closed after it, not with it. */
+        if (backlog > 0 || conn->ended)
             append_pieces(server, conn);
         else
             send_pieces(server, slot);

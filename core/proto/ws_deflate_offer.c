@@ -23,10 +23,6 @@
 
 static const char extension_name[] = "permessage-deflate";
 
-/* The windows of a context that lives as long as its connection: 4 KiB costs ticks nothing (29.0 %
- * of their size either way) and is 48 KiB a connection instead of 300 (bench/micro_deflate.c). */
-#define CONTEXT_BITS 12
-
 enum side { OFFER, ANSWER };
 
 /* Reads a decimal of 8 to 15 without leading zeros, quoted or not; 0 for anything else. */
@@ -120,7 +116,7 @@ static size_t write_text(const struct fw_ws_deflate_offer *offer, enum side side
         snprintf(server_bits, sizeof server_bits, "; server_max_window_bits=%u",
                  offer->server_bits);
     if (side == OFFER && offer->client_bits == FW_WS_DEFLATE_BITS_MAX)
-        strcpy(client_bits, "; client_max_window_bits");
+        snprintf(client_bits, sizeof client_bits, "; client_max_window_bits");
     else if (offer->client_bits != 0)
         snprintf(client_bits, sizeof client_bits, "; client_max_window_bits=%u",
                  offer->client_bits);
@@ -152,7 +148,7 @@ static bool accept_offer(const struct fw_ws_deflate_offer *offer, bool takeover,
     uint8_t own_bits = offer->server_bits == 0 ? FW_WS_DEFLATE_BITS_MAX : offer->server_bits;
     uint8_t peer_bits = FW_WS_DEFLATE_BITS_MAX;
     if (peer && offer->client_bits != 0)
-        peer_bits = least(offer->client_bits, CONTEXT_BITS);
+        peer_bits = least(offer->client_bits, FW_WS_DEFLATE_CONTEXT_BITS);
     *agreed_out = (struct fw_ws_deflate){
         .own_bits = own_bits, .peer_bits = peer_bits, .own_takeover = own, .peer_takeover = peer};
     *answer_out = (struct fw_ws_deflate_offer){
@@ -223,10 +219,13 @@ int fw_ws_deflate_verify(struct fw_bytes answer, const struct fw_ws_deflate_offe
         fw_ws_extension_next(&reader, &name) != 0)
         return FW_ERR_WS_OFFER;
     uint8_t own_bits = offer->client_bits == 0 ? FW_WS_DEFLATE_BITS_MAX : offer->client_bits;
+    if (said.client_bits != 0)
+        own_bits = least(own_bits, said.client_bits);
     *agreed_out = (struct fw_ws_deflate){
-        .own_bits = said.client_bits == 0 ? own_bits : least(own_bits, said.client_bits),
+        .own_bits = own_bits,
         .peer_bits = said.server_bits == 0 ? FW_WS_DEFLATE_BITS_MAX : said.server_bits,
-        .own_takeover = !offer->client_no_takeover && !said.client_no_takeover,
+        .own_takeover = !offer->client_no_takeover && !said.client_no_takeover &&
+                        own_bits >= FW_WS_DEFLATE_OWN_BITS_MIN,
         .peer_takeover = !said.server_no_takeover,
     };
     return 0;

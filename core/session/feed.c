@@ -96,7 +96,7 @@ static void answer_info(struct fw_request *request)
     int count =
         snprintf(json, sizeof json,
                  "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
-                 ",\"subscribers\":{\"websocket\":%" PRIu32 "}}\n",
+                 ",\"subscribers\":{\"ws\":%" PRIu32 "}}\n",
                  (int)name.count, (const char *)name.at, info.epoch, info.offset, info.subscribers);
     answer_json(request, 200, json, count);
 }

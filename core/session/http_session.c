@@ -85,10 +85,11 @@ static bool origin_allowed(const struct fw_request *request)
     return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
 }
 
+/* Other protocols that a client offers (h2c, by some HTTP libraries with every request) are passed
+ * over: RFC 9110, section 7.8. */
 static bool wants_websocket(const struct fw_request *request)
 {
-    return request->head->upgrade ||
-           fw_http_list_has(request->head, request->bytes, "upgrade", "websocket");
+    return fw_http_list_has(request->head, request->bytes, "upgrade", "websocket");
 }
 
 /* Writes the 101; false when there is no memory. */
@@ -131,6 +132,7 @@ static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCE
         return;
     }
     fw_ws_session_open(session);
+    session->begun = true; /* a consumer that is too slow at once must not lose the 101 */
     session->host->up->changed(session);
     session->told_open = true;
     unsigned refusal = session->host->up->open(session, request);
@@ -160,7 +162,9 @@ static void upgrade(struct fw_request *request)
     if (error == 0 && topics)
         error = fw_feed_subscribe(request);
     if (error != 0) {
-        if (error == FW_ERR_LIMIT || error == -ENOMEM)
+        if (error == FW_ERR_LIMIT && session->subscriptions_count == FW_SUBSCRIPTIONS_MAX)
+            fw_request_refuse_with(request, 400, "a connection has at most 128 topics");
+        else if (error == FW_ERR_LIMIT || error == -ENOMEM)
             fw_request_refuse_with(request, 503, fw_status_text(error));
         else
             refuse_request(request, error);

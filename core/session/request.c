@@ -73,6 +73,15 @@ static const char *required_headers(unsigned status)
     }
 }
 
+/* What follows an answer. HTTP/1.0 must be told that the connection stays (RFC 9112, appendix
+ * C.2.2). */
+static const char *connection_header(const struct fw_request *request, bool keep)
+{
+    if (!keep)
+        return "Connection: close\r\n";
+    return request->head->minor == 0 ? "Connection: keep-alive\r\n" : "";
+}
+
 void fw_request_respond(struct fw_request *request, unsigned status, const char *content_type,
                         const char *headers, struct fw_bytes body)
 {
@@ -83,6 +92,11 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
 
     if (headers == NULL)
         headers = "";
+    char length[40] = ""; /* 204 has no body, and does not say so (RFC 9110, section 8.6) */
+    if (status == 204)
+        body.count = 0;
+    else
+        snprintf(length, sizeof length, "Content-Length: %zu\r\n", body.count);
     size_t room = HEAD_BYTES_MAX + strlen(headers) + (content_type ? strlen(content_type) : 0);
     uint8_t *at = fw_arena_reserve(session->host->arena, room + body.count);
     if (at == NULL) {
@@ -91,11 +105,10 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
     }
     int written =
         snprintf((char *)at, room,
-                 "HTTP/1.1 %u %s\r\n%s%s%s%sContent-Length: %zu\r\n"
-                 "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
+                 "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n",
                  status, reason_phrase(status), content_type ? "Content-Type: " : "",
-                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, body.count,
-                 required_headers(status), keep ? "" : "Connection: close\r\n");
+                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
+                 required_headers(status), connection_header(request, keep));
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;

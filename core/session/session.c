@@ -101,6 +101,11 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
 
 void fw_session_ended(struct fw_session *session, int status)
 {
+    if (status == 0 && session->phase != FW_PHASE_DONE && session->held != NULL &&
+        session->held->input != NULL) {
+        session->fin_waits = true;
+        return;
+    }
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
     if (session->end == FW_END_LINGER)
@@ -182,6 +187,8 @@ void fw_session_drained(struct fw_session *session)
         fw_session_received(session, held->input, held->input_bytes);
     fw_mem_free(held->input);
     fw_mem_free(held);
+    if (session->fin_waits && (session->held == NULL || session->held->input == NULL))
+        fw_session_ended(session, 0);
 }
 
 void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)
@@ -201,7 +208,7 @@ static void end_slow(struct fw_session *session)
     fw_outq_drop_unbegun(&session->outq, session->begun);
     session->host->slow_closed++;
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
-                "a slow consumer was closed (1013): it owed itself more than %u bytes",
+                "a slow consumer was closed (1013): more than %u bytes waited for it",
                 session->host->rules->output_bytes_max);
     fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
 }

@@ -147,6 +147,7 @@ struct fw_session {
     bool told_open : 1; /* the program knows of it, and has not been told of its close */
     bool ping_sent : 1;
     bool wants_drain : 1; /* somebody was told FW_ERR_BUSY */
+    bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
 };
 static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays for its session");
 

@@ -62,18 +62,23 @@ static bool queue_told(struct fw_session *session, uint8_t opcode, struct fw_byt
                                   header_bytes + payload.count);
         if (share == NULL)
             return false;
-        fw_ws_decoder_take(&told->session->in.decoder);
     } else if (!session->host->up->keep(session)) {
         return false;
     }
     told->sent = true;
     fw_ws_header_encode(&header, at);
-    if (fw_outq_push(&session->outq, at, header_bytes + payload.count, share) != 0)
-        fw_session_finish(session, FW_END_ABORT);
-    else
+    bool queued = fw_outq_push(&session->outq, at, header_bytes + payload.count, share) == 0;
+    if (queued)
         session->host->up->changed(session);
-    if (share != NULL)
+    else
+        fw_session_finish(session, FW_END_ABORT);
+    if (share != NULL) {
+        if (queued)
+            fw_ws_decoder_take(&told->session->in.decoder);
+        else
+            share->block = NULL; /* the decoder's still: the program may go on reading it */
         fw_share_drop(share);
+    }
     return true;
 }
 
@@ -208,8 +213,8 @@ static void got_close(struct fw_session *session, const struct fw_ws_event *even
         session->close_code = event->close_code;
         queue_close(session, event->close_code, (struct fw_bytes){0});
     }
+    fw_session_finish(session, FW_END_CLOSE); /* first: nothing may be sent behind our close */
     fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
-    fw_session_finish(session, FW_END_CLOSE);
 }
 
 static void got_failure(struct fw_session *session, int status)

@@ -15,6 +15,10 @@
 /* A turn's timers are bounded: a million pings due at once are spread over turns. */
 #define RINGS_PER_TURN_MAX 4096u
 #define FLIGHTS_START      256u
+/* A slot stands in the dirty list once; while the list is being flushed, once more behind its end. */
+#define DIRTY_PER_SLOT 2u
+/* One send. The kernel cuts a write near 2 GiB short, and not every engine would be told. */
+#define SEND_BYTES_MAX ((size_t)1 << 30)
 
 static_assert(offsetof(struct fw_conns, host) == 0, "a session's host is its table");
 static_assert(offsetof(struct fw_conn, session) == 0, "a session's address is its connection's");
@@ -31,6 +35,7 @@ enum conn_flags {
 struct fw_flight {
     uint32_t first; /* in pieces */
     uint32_t count;
+    bool begun; /* its first piece is the rest of one that is partly on the wire */
 };
 
 static inline struct fw_conn *conn_of(struct fw_session *session)
@@ -51,7 +56,7 @@ int fw_conns_init(struct fw_conns *conns, uint32_t slots_max, uint64_t now_ms)
     conns->slots_max = slots_max;
     conns->batch = 1;
     conns->table = map_zeroed(sizeof *conns->table * slots_max);
-    conns->dirty = map_zeroed(sizeof *conns->dirty * slots_max);
+    conns->dirty = map_zeroed(sizeof *conns->dirty * slots_max * DIRTY_PER_SLOT);
     if (conns->table == NULL || conns->dirty == NULL) {
         fw_conns_clear(conns);
         return -ENOMEM;
@@ -92,7 +97,7 @@ void fw_conns_clear(struct fw_conns *conns)
     if (conns->table != NULL)
         munmap(conns->table, sizeof *conns->table * conns->slots_max);
     if (conns->dirty != NULL)
-        munmap(conns->dirty, sizeof *conns->dirty * conns->slots_max);
+        munmap(conns->dirty, sizeof *conns->dirty * conns->slots_max * DIRTY_PER_SLOT);
     conns->table = NULL;
     conns->dirty = NULL;
 }
@@ -117,7 +122,7 @@ void fw_conn_changed(struct fw_session *session)
         return;
     struct fw_conns *conns = fw_conn_table(conn);
     conn->flags |= CONN_DIRTY;
-    fw_assert_slow(conns->dirty_count < conns->slots_max);
+    fw_assert_slow(conns->dirty_count < conns->slots_max * DIRTY_PER_SLOT);
     conns->dirty[conns->dirty_count++] = conn->slot;
 }
 
@@ -175,11 +180,25 @@ static bool reserve_flight(struct fw_conns *conns)
     return true;
 }
 
+/* Takes what one send may take: at least one piece, and as many as there are within its bounds. */
+static unsigned take_pieces(struct fw_outq *outq, struct fw_outq_entry *pieces_out)
+{
+    unsigned count = 0;
+    size_t bytes = 0;
+    while (count < FW_ENGINE_PIECES_MAX && !fw_outq_empty(outq) &&
+           (count == 0 || bytes + outq->first_count <= SEND_BYTES_MAX)) {
+        fw_outq_take(outq, &pieces_out[count], 1);
+        bytes += pieces_out[count++].bytes_count;
+    }
+    return count;
+}
+
 /* Sends what the queue holds, as one send. */
 static void launch(struct fw_conns *conns, struct fw_conn *conn)
 {
     struct fw_outq_entry *pieces = &conns->pieces[conns->pieces_count];
-    unsigned count = fw_outq_take(&conn->session.outq, pieces, FW_ENGINE_PIECES_MAX);
+    unsigned count = take_pieces(&conn->session.outq, pieces);
+    bool begun = conn->session.begun;
     struct iovec vectors[FW_ENGINE_PIECES_MAX];
     for (unsigned i = 0; i < count; i++)
         vectors[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].bytes,
@@ -187,7 +206,7 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn)
     conn->batch = conns->batch;
     conn->flight = conns->flights_count;
     conns->flights[conns->flights_count++] =
-        (struct fw_flight){.first = conns->pieces_count, .count = count};
+        (struct fw_flight){.first = conns->pieces_count, .count = count, .begun = begun};
     conns->pieces_count += count;
     conn->session.begun = false;
     fw_engine_send(conns->engine, conn->slot, vectors, count);
@@ -358,7 +377,7 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
         return;
     piece->bytes += sent_bytes;
     piece->bytes_count -= (uint32_t)sent_bytes;
-    session->begun = sent_bytes > 0;
+    session->begun = sent_bytes > 0 || (flight->begun && piece == &conns->pieces[flight->first]);
     if (fw_outq_put_back(&session->outq, piece, (unsigned)(end - piece)) != 0)
         fw_session_finish(session, FW_END_ABORT);
     for (; piece < end; piece++)
@@ -378,6 +397,10 @@ static void on_writable(void *owner, uint32_t slot)
     struct fw_conns *conns = enter(owner);
     struct fw_conn *conn = &conns->table[slot];
     conn->session.blocked = false;
+    /* It took something, which is a sign of life: its pongs may stand behind input that we do not
+     * take while it is blocked. */
+    conn->session.active_ms = (uint32_t)conns->host.now_ms;
+    conn->session.ping_sent = false;
     fw_conn_changed(&conn->session);
 }
 

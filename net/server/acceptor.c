@@ -57,9 +57,9 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
     acceptor->tickets[acceptor->tickets_count++] = ticket;
     if (atomic_exchange(&acceptor->server->accepting_blocked, true))
         return;
-    fw_log(&acceptor->log, FW_LOG_WARN,
-           "every worker is full (%u connections each): new connections wait",
-           acceptor->server->slots_max);
+    fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
+                "every worker is full (%u connections each): new connections wait",
+                acceptor->server->slots_max);
     fw_engine_accept_pause(acceptor->engine);
 }
 

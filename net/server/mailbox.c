@@ -20,8 +20,7 @@ bool fw_mailbox_has_room(struct fw_mailbox *mailbox, size_t bytes)
 
 bool fw_mailbox_post(struct fw_mailbox *mailbox, struct fw_post *post)
 {
-    atomic_fetch_add_explicit(&mailbox->waiting_bytes, post->msg->payload_bytes,
-                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&mailbox->waiting_bytes, fw_post_bytes(post), memory_order_relaxed);
     struct fw_post *newest = atomic_load_explicit(&mailbox->newest, memory_order_relaxed);
     do {
         post->next = newest;

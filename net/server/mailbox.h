@@ -23,6 +23,12 @@ struct fw_post {
     struct fw_msg *msg; /* one reference goes with it */
 };
 
+/* What it counts as while it waits: itself and its message, so that empty ones are bounded too. */
+static inline size_t fw_post_bytes(const struct fw_post *post)
+{
+    return sizeof *post + sizeof *post->msg + FW_MSG_HEADROOM + post->msg->payload_bytes;
+}
+
 struct fw_mailbox {
     _Atomic(struct fw_post *) newest;
     atomic_size_t waiting_bytes;
@@ -44,7 +50,8 @@ bool fw_mailbox_post(struct fw_mailbox *mailbox, struct fw_post *post);
  * worker. */
 struct fw_post *fw_mailbox_take(struct fw_mailbox *mailbox);
 
-/* Says that a taken post has been worked on: its bytes wait no longer. Thread: the worker. */
+/* Says that taken posts have been worked on: their bytes (fw_post_bytes) wait no longer. Thread: the
+ * worker. */
 void fw_mailbox_done(struct fw_mailbox *mailbox, size_t bytes);
 
 #endif

@@ -451,7 +451,8 @@ uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
     if (worker >= server->workers_count)
         return 0;
     /* Gone first: a connection that comes between the reads is counted, never one below zero. */
-    uint64_t gone = load(&server->workers[worker]->gone);
+    uint64_t gone =
+        atomic_load_explicit(&server->workers[worker]->gone, memory_order_acquire);
     return load(&server->workers[worker]->opened) - gone;
 }
 

@@ -17,8 +17,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Published bytes fanned out in one turn: a burst is sent in pieces that no budget is too small
- * for. */
+/* Published bytes fanned out in one turn; less where a connection's budget is smaller. */
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
@@ -35,10 +34,11 @@ static inline struct fw_conn *conn_of(struct fw_session *session)
     return (struct fw_conn *)(void *)session;
 }
 
-/* Counters have one writer: a plain load and store is enough. */
+/* Counters have one writer: a plain load and store is enough. Release pairs with the acquire in
+ * fw_server_worker_connections: who sees a connection gone sees that it was opened. */
 static inline void set_count(atomic_uint_fast64_t *counter, uint64_t value)
 {
-    atomic_store_explicit(counter, value, memory_order_relaxed);
+    atomic_store_explicit(counter, value, memory_order_release);
 }
 
 static inline void count_one(atomic_uint_fast64_t *counter)
@@ -137,48 +137,64 @@ static const struct fw_session_upward upward = {
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Cuts a run off the inbox: successive posts of one topic.
+/* What a post takes of a turn's share: at least its frame. */
+static inline size_t share_of(const struct fw_post *post)
+{
+    return sizeof *post + post->msg->payload_bytes;
+}
+static_assert(sizeof(struct fw_post) >= FW_WS_SERVER_HEADER_BYTES_MAX, "a frame fits its share");
+
+/* Cuts a run off the inbox: successive posts of one topic, of `room` bytes in all, or one.
  *
+ * room         of the turn's share; what is left of it afterwards is written back
+ * waited_out   what the posts counted as in the mailbox
  * returns      messages written to msgs
  */
-static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *bytes_out)
+static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *room,
+                       size_t *waited_out)
 {
     struct fw_topic *topic = worker->inbox->topic;
     size_t count = 0;
-    *bytes_out = 0;
-    while (worker->inbox != NULL && worker->inbox->topic == topic && count < RUN_MESSAGES_MAX) {
+    *waited_out = 0;
+    while (worker->inbox != NULL && worker->inbox->topic == topic && count < RUN_MESSAGES_MAX &&
+           (count == 0 || share_of(worker->inbox) <= *room)) {
         struct fw_post *post = worker->inbox;
         worker->inbox = post->next;
-        *bytes_out += post->msg->payload_bytes;
+        *room -= share_of(post) < *room ? share_of(post) : *room;
+        *waited_out += fw_post_bytes(post);
         msgs[count++] = post->msg;
         fw_mem_free(post);
     }
     return count;
 }
 
-/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox.
+/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox. The share is
+ * one message, or what fits into a subscriber's budget: who takes all that it is owed each turn is
+ * never too slow.
  *
  * returns      whether nothing is left
  */
 static bool deliver_inbox(struct fw_worker *worker)
 {
     struct fw_msg *msgs[RUN_MESSAGES_MAX];
-    size_t delivered = 0;
-    while (delivered < INBOX_BYTES_PER_TURN) {
+    const uint32_t budget = worker->server->rules.output_bytes_max;
+    const size_t share = budget < INBOX_BYTES_PER_TURN ? budget : INBOX_BYTES_PER_TURN;
+    size_t room = share;
+    for (;;) {
         if (worker->inbox == NULL)
             worker->inbox = fw_mailbox_take(&worker->mailbox);
         if (worker->inbox == NULL)
             return true;
+        if (room < share && share_of(worker->inbox) > room)
+            return false;
         struct fw_topic *topic = worker->inbox->topic;
-        size_t bytes;
-        size_t count = take_run(worker, msgs, &bytes);
+        size_t waited;
+        size_t count = take_run(worker, msgs, &room, &waited);
         fw_hub_fan_out(&worker->hub, topic->interests[worker->index].local, msgs, count);
-        fw_mailbox_done(&worker->mailbox, bytes);
+        fw_mailbox_done(&worker->mailbox, waited);
         /* Release: the topic may be freed once this says that nothing is on its way. */
         atomic_fetch_sub_explicit(&topic->posts, (unsigned)count, memory_order_release);
-        delivered += bytes + count * sizeof(struct fw_post);
     }
-    return false;
 }
 
 static void free_inbox(struct fw_worker *worker)
@@ -318,6 +334,8 @@ void *fw_worker_main(void *argument)
         if (result < 0)
             fw_log(&worker->log, FW_LOG_ERROR, "worker %u ended: its engine failed: %s",
                    worker->index, fw_status_text(result));
+        if (result < 0) /* nobody would serve what the acceptor hands over */
+            fw_server_stop(server);
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);

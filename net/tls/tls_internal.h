@@ -65,6 +65,7 @@ struct fw_tls {
     uint8_t state; /* enum fw_tls_state */
     uint32_t cut_bytes; /* of the record in the stash, once its header is judged; else 0 */
     bool peer_checked;
+    bool session_checked; /* client: it was when the session that is resumed was made */
     bool ended;           /* we said close_notify */
     uint8_t alert_owed;   /* to a peer that was refused before it had a session; 0 for none */
     int16_t alert;        /* the peer's fatal alert, -1 for none */
@@ -79,6 +80,7 @@ struct fw_tls {
 
 struct fw_tls_session {
     WOLFSSL_SESSION *session;
+    bool peer_checked; /* else it is no proof for a client that checks */
     char host[];
 };
 

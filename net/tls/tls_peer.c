@@ -156,6 +156,10 @@ static int name_refusal(const WOLFSSL_X509_STORE_CTX *store)
 int fw_tls_peer_verify(int preverified, WOLFSSL_X509_STORE_CTX *store)
 {
     struct fw_tls *tls = store->userCtx;
+    if (store->totalCerts == 0) { /* Debian 12's calls nothing a good certificate */
+        tls->peer_status = FW_ERR_TLS_CERT_MISSING;
+        return 0;
+    }
     if (!preverified) {
         if (tls->peer_status == 0)
             tls->peer_status = name_refusal(store);

@@ -37,6 +37,9 @@
  * Copying 8 KiB costs what a record's header, tag and call cost. */
 #define GATHER_BYTES_MAX 8192
 
+/* A client's ticket; larger ones are not worth keeping. */
+#define TICKET_BYTES_MAX 4096
+
 #define ALERT_RECORD_OVERFLOW   22
 #define ALERT_HANDSHAKE_FAILURE 40
 #define ALERT_DECODE_ERROR      50
@@ -310,9 +313,10 @@ static int begin_server(struct fw_tls *tls)
 
 static int become_open(struct fw_tls *tls)
 {
-    /* A build whose callback is not called would let everybody in: no word, no entry. A resumed
-     * session was checked when it was made. */
-    if (tls->context->checks_peer && !tls->peer_checked && !wolfSSL_session_reused(tls->ssl))
+    /* A build whose callback is not called would let everybody in: no word, no entry. */
+    if (tls->session_checked && wolfSSL_session_reused(tls->ssl))
+        tls->peer_checked = true;
+    if (tls->context->checks_peer && !tls->peer_checked)
         return fail(tls, FW_ERR_TLS_CERT_MISSING);
     int plain_max = wolfSSL_GetMaxOutputSize(tls->ssl);
     if (plain_max <= 0)
@@ -382,8 +386,11 @@ static int begin_client(struct fw_tls *tls, const struct fw_tls_session *session
     if (is_name && wolfSSL_UseSNI(tls->ssl, WOLFSSL_SNI_HOST_NAME, host,
                                   (unsigned short)strlen(host)) != WOLFSSL_SUCCESS)
         return fail(tls, -ENOMEM);
-    if (session != NULL && host != NULL && strcmp(session->host, host) == 0)
-        wolfSSL_set_session(tls->ssl, session->session); /* refused: a full handshake, as well */
+    if (session != NULL && strcmp(session->host, host != NULL ? host : "") == 0 &&
+        (session->peer_checked || !tls->context->checks_peer)) {
+        wolfSSL_set_session(tls->ssl, session->session); /* if it refuses: a full handshake */
+        tls->session_checked = session->peer_checked;
+    }
     fw_tls_guard_init(&tls->guard, FW_TLS_SERVER_FLIGHT_BYTES_MAX);
     tls->state = FW_TLS_HANDSHAKE;
     return 0;
@@ -712,9 +719,16 @@ size_t fw_tls_bytes(const struct fw_tls *tls)
     return bytes;
 }
 
+static bool has_ticket(struct fw_tls *tls)
+{
+    unsigned char ticket[TICKET_BYTES_MAX];
+    word32 bytes = sizeof ticket;
+    return wolfSSL_get_SessionTicket(tls->ssl, ticket, &bytes) == WOLFSSL_SUCCESS && bytes > 0;
+}
+
 int fw_tls_session_save(struct fw_tls *tls, struct fw_tls_session **session_out)
 {
-    if (tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED)
+    if ((tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED) || !has_ticket(tls))
         return FW_ERR_ABSENT;
     const char *host = tls->host != NULL ? tls->host : "";
     struct fw_tls_session *session = fw_mem_alloc(sizeof *session + strlen(host) + 1);
@@ -725,6 +739,7 @@ int fw_tls_session_save(struct fw_tls *tls, struct fw_tls_session **session_out)
         fw_mem_free(session);
         return FW_ERR_ABSENT;
     }
+    session->peer_checked = tls->peer_checked;
     memcpy(session->host, host, strlen(host) + 1);
     *session_out = session;
     return 0;

@@ -238,6 +238,8 @@ struct rig_conn *rig_conn(struct rig_worker *worker, uint32_t slot);
 
 /* Adds to what a connection owes; it is sent when turns end. */
 void rig_owe(struct rig_worker *worker, uint32_t slot, uint64_t bytes_count);
+/* Sends what it owes now, wherever the test is. */
+void rig_send_now(struct rig_worker *worker, uint32_t slot);
 void rig_pause(struct rig_worker *worker, uint32_t slot);
 void rig_resume(struct rig_worker *worker, uint32_t slot);
 void rig_shutdown(struct rig_worker *worker, uint32_t slot);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fanwire/status.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MEGABYTE ((uint64_t)1024 * 1024)
 
@@ -174,6 +175,30 @@ ENGINE_TEST(engine_flow, a_blocked_connection_does_not_hold_up_another)
         UNTIL(rig, rig_has_read(&peer, i * 100));
     }
     rig_hang_up(&stuck);
+    rig_hang_up(&peer);
+    rig_destroy(rig);
+}
+
+/* A send may be made at any time. Between two turns it blocks, and the peer makes room at once: the
+ * owner hears of both, in that order. */
+ENGINE_TEST(engine_flow, a_send_between_turns_is_told_of_like_any_other)
+{
+    struct rig *rig = rig_create(kind, &(struct rig_options){.send_buffer_bytes = 16384});
+    struct rig_worker *worker = &rig->workers[0];
+    uint32_t slot;
+    struct rig_peer peer = rig_open(rig, &slot);
+    worker->send_bytes_max = MEGABYTE;
+    for (uint64_t round = 1; round <= 20; round++) {
+        rig_turns(rig, 3);
+        rig_owe(worker, slot, MEGABYTE);
+        rig_send_now(worker, slot);
+        for (unsigned i = 0; i < 10; i++) {
+            rig_read(&peer, MEGABYTE);
+            usleep(100);
+        }
+        UNTIL(rig, rig_has_read(&peer, round * MEGABYTE));
+    }
+    cr_assert_gt(rig_conn(worker, slot)->unsent_count, 0u);
     rig_hang_up(&peer);
     rig_destroy(rig);
 }

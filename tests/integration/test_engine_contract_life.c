@@ -112,6 +112,30 @@ ENGINE_TEST(engine_life, destroy_closes_every_socket)
                  rig_descriptors());
 }
 
+ENGINE_TEST(engine_life, destroy_closes_what_nobody_took)
+{
+    struct rig *rig = rig_create(kind, &(struct rig_options){.hold_tickets = true});
+    struct rig_peer peers[6];
+    for (unsigned i = 0; i < 6; i++)
+        peers[i] = rig_connect(rig, 0);
+    UNTIL(rig, rig->held_count == 6);
+    for (unsigned i = 0; i < 3; i++)
+        rig_hand_over(rig, &rig->workers[0]);
+    /* Three are on their way to a worker that never looks, three are tickets still. */
+    for (unsigned i = 0; rig->handed_count < 3; i++) {
+        MUST(i < 2000, "%u of 3 hand-overs were told", rig->handed_count);
+        rig_acceptor_turn(rig, 10);
+    }
+    rig_destroy(rig);
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t until_ms = rig_clock_ms() + RIG_PATIENCE_MS;
+        while (!rig_is_over(&peers[i]) && rig_clock_ms() < until_ms)
+            usleep(1000);
+        cr_assert(rig_is_over(&peers[i]), "peer %u is still connected", i);
+        rig_hang_up(&peers[i]);
+    }
+}
+
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 /* How many turns of 50 ms fit into 300 ms: 6 of an engine that sleeps. */
@@ -156,6 +180,75 @@ ENGINE_TEST(engine_life, sleeps_when_nothing_can_be_done)
         if (i != RESET)
             rig_hang_up(&peers[i]);
     }
+    rig_destroy(rig);
+}
+
+/* Turns of 3 s until the condition holds: each but the last must return as soon as there is work,
+ * so that all of them together take far less than one that sleeps. */
+#define PROMPTLY(worker, condition)                                                                \
+    do {                                                                                           \
+        uint64_t start_ms = rig_clock_ms();                                                        \
+        while (!(condition))                                                                       \
+            rig_worker_turn(worker, 3000);                                                         \
+        uint64_t took_ms = rig_clock_ms() - start_ms;                                              \
+        MUST(took_ms < 2500, "%s took %llu ms: a turn slept over it", #condition,                  \
+             (unsigned long long)took_ms);                                                         \
+    } while (0)
+
+/* What the kernel does not tell of a second time (bytes left over from a turn, or that came while a
+ * slot was paused, a close) does not wait for something else to happen. */
+ENGINE_TEST(engine_life, does_not_sleep_over_work_that_is_left)
+{
+    struct rig *rig = rig_create(
+        kind, &(struct rig_options){.slots_max = 300, .receive_buffer_bytes = 4 * 1024 * 1024});
+    struct rig_worker *worker = &rig->workers[0];
+    uint32_t slot;
+    struct rig_peer peer = rig_open(rig, &slot);
+    const struct rig_conn *conn = rig_conn(worker, slot);
+    rig_write(&peer, 2 * MEGABYTE); /* more than one turn's share */
+    PROMPTLY(worker, conn->received_bytes == peer.written_bytes);
+
+    rig_pause(worker, slot);
+    rig_turns(rig, 3);
+    rig_write(&peer, 100000);
+    rig_turns(rig, 3);
+    rig_resume(worker, slot);
+    PROMPTLY(worker, conn->received_bytes == peer.written_bytes);
+
+    rig_owe(worker, slot, 1000);
+    rig_worker_turn(worker, 0);
+    PROMPTLY(worker, conn->sent_bytes == 1000);
+
+    rig_close(worker, slot, false);
+    PROMPTLY(worker, worker->closed_count == 1);
+    rig_hang_up(&peer);
+    rig_destroy(rig);
+}
+
+static void owe_the_other(struct rig_worker *worker, enum rig_event event, uint32_t slot)
+{
+    if (event == RIG_UNSENT && rig_conn(worker, slot)->unsent_count == 1)
+        rig_owe(worker, *(uint32_t *)worker->hook_context, 500);
+}
+
+/* What an owner decides in on_unsent is sent without waiting for an event of the kernel's. */
+ENGINE_TEST(engine_life, does_not_sleep_over_what_was_decided_in_on_unsent)
+{
+    struct rig *rig = rig_create(kind, &(struct rig_options){.send_buffer_bytes = 4096});
+    struct rig_worker *worker = &rig->workers[0];
+    uint32_t blocked;
+    uint32_t other;
+    struct rig_peer stuck = rig_open(rig, &blocked);
+    struct rig_peer peer = rig_open(rig, &other);
+    worker->hook = owe_the_other;
+    worker->hook_context = &other;
+    worker->send_bytes_max = 32 * MEGABYTE; /* blocks at once, and for good: nobody reads */
+    rig_owe(worker, blocked, 32 * MEGABYTE);
+    rig_worker_turn(worker, 0);
+    PROMPTLY(worker, rig_conn(worker, other)->sent_bytes == 500);
+    cr_assert(rig_has_read(&peer, 500));
+    rig_hang_up(&stuck);
+    rig_hang_up(&peer);
     rig_destroy(rig);
 }
 

@@ -1,4 +1,4 @@
-/* engine_sim.c: the engine of engine_sim.h.
+/* engine_sim.c: the engine of engine_sim.h. What a test does to it is in engine_sim_peer.c.
  *
  * One turn, in the order of engine.h:
  *
@@ -11,104 +11,14 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "support/engine_sim.h"
-
-#include "net/engine/engine_ops.h"
+#include "support/engine_sim_impl.h"
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define NONE UINT32_MAX
-/* Turns that fw_sim_run makes before it says that something spins. */
-#define TURNS_MAX 100000
-
-struct buffer {
-    uint8_t *bytes;
-    size_t count;
-    size_t capacity;
-};
-
-/* A fact that a slot's owner or peer brought about, in its present life. */
-struct slot {
-    enum fw_sim_state state;
-    bool dying; /* on_closed is to be told, from turn dying_from on */
-    bool paused;
-    bool shut;
-    bool blocked; /* on_writable is promised */
-    bool lent;    /* a send is not settled yet */
-    bool has_end; /* the peer ended, with end_status */
-    bool ended;   /* on_ended was told */
-    int end_status;
-    int refuse_status;
-    uint32_t tag;
-    uint64_t dying_from;
-    size_t window_bytes;
-    size_t after_pause_bytes; /* may be delivered although it is paused */
-    struct buffer in;
-    size_t in_at; /* delivered so far */
-    size_t *cuts; /* offsets into `in`, ascending */
-    size_t cuts_count;
-    struct buffer out;
-};
-
-/* One send between the call and its settlement. */
-struct lent {
-    uint32_t slot;
-    bool done; /* the outcome below is known */
-    size_t sent_bytes;
-    int status;
-    uint64_t hash; /* of the bytes when they were lent */
-    unsigned pieces_count;
-    struct iovec pieces[FW_ENGINE_PIECES_MAX];
-};
-
-/* A delivery that the owner keeps until its sends are settled. */
-struct kept {
-    uint8_t *bytes;
-    size_t bytes_count;
-};
-
-enum ticket_state { TICKET_FREE, TICKET_HELD, TICKET_MOVING };
-
-struct ticket {
-    enum ticket_state state;
-    int status;
-};
-
-struct fw_sim {
-    struct fw_engine base;
-    struct fw_sim_knobs knobs;
-    uint64_t random;
-    uint64_t clock_ms;
-    pthread_t thread;
-    bool in_turn;
-    uint32_t slots_max;
-    struct slot *slots;
-    struct lent *lents; /* slots_max of them */
-    uint32_t lents_count;
-    bool owner_called; /* after on_turn_end */
-    bool delivering;   /* inside on_received */
-    bool keeping;      /* and what it delivers is to be kept */
-    struct kept *kept;
-    size_t kept_count;
-    atomic_bool woken;
-
-    bool listening;
-    bool accept_paused;
-    int accept_status;
-    unsigned backlog;
-    struct ticket *tickets; /* slots_max of them */
-
-    uint64_t completions;
-    void (*hook)(void *context, struct fw_sim *sim, uint64_t completion);
-    void *hook_context;
-};
 
 /* ---- helpers --------------------------------------------------------------------------------- */
 
@@ -121,27 +31,6 @@ _Noreturn __attribute__((format(printf, 1, 2))) static void broken(const char *f
     fputc('\n', stderr);
     va_end(arguments);
     abort();
-}
-
-static void *checked(void *block)
-{
-    if (block == NULL) {
-        fputs("engine_sim: out of memory\n", stderr);
-        abort();
-    }
-    return block;
-}
-
-static void append(struct buffer *buffer, const void *bytes, size_t bytes_count)
-{
-    if (bytes_count == 0)
-        return;
-    if (buffer->count + bytes_count > buffer->capacity) {
-        buffer->capacity = 2 * (buffer->count + bytes_count);
-        buffer->bytes = checked(realloc(buffer->bytes, buffer->capacity));
-    }
-    memcpy(buffer->bytes + buffer->count, bytes, bytes_count);
-    buffer->count += bytes_count;
 }
 
 /* FNV-1a: only to notice a change. */
@@ -162,16 +51,6 @@ static size_t pieces_bytes(const struct iovec *pieces, unsigned pieces_count)
     for (unsigned i = 0; i < pieces_count; i++)
         total += pieces[i].iov_len;
     return total;
-}
-
-/* splitmix64 (Vigna): small, and good for any seed. */
-uint64_t fw_sim_random(struct fw_sim *sim, uint64_t below)
-{
-    sim->random += 0x9e3779b97f4a7c15u;
-    uint64_t z = sim->random;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return below == 0 ? 0 : (z ^ (z >> 31)) % below;
 }
 
 static bool comes_late(struct fw_sim *sim)
@@ -201,20 +80,6 @@ static struct slot *owners_slot(struct fw_engine *engine, uint32_t slot, const c
     if (s->state != FW_SIM_OPEN)
         broken("%s: slot %u is not open%s", call, slot, s->dying ? ", it was closed" : "");
     return s;
-}
-
-static bool is_alive(const struct slot *s)
-{
-    return s->state == FW_SIM_CONNECTING || s->state == FW_SIM_OPEN;
-}
-
-static struct slot *peers_slot(struct fw_sim *sim, uint32_t slot)
-{
-    if (slot >= sim->slots_max || sim->slots[slot].state == FW_SIM_UNUSED) {
-        fprintf(stderr, "engine_sim: the test's slot %u was never connected\n", slot);
-        abort();
-    }
-    return &sim->slots[slot];
 }
 
 /* Counts a call of the owner, and lets the test do its worst behind it. */
@@ -247,7 +112,7 @@ static void perform(struct fw_sim *sim, struct lent *lent)
     size_t left = lent->sent_bytes;
     for (unsigned i = 0; left > 0; i++) {
         size_t count = lent->pieces[i].iov_len < left ? lent->pieces[i].iov_len : left;
-        append(&s->out, lent->pieces[i].iov_base, count);
+        fw_sim_append(&s->out, lent->pieces[i].iov_base, count);
         left -= count;
     }
 }
@@ -392,7 +257,7 @@ static bool sim_keep(struct fw_engine *engine)
 
 static void keep(struct fw_sim *sim, uint8_t *bytes, size_t bytes_count)
 {
-    sim->kept = checked(realloc(sim->kept, (sim->kept_count + 1) * sizeof *sim->kept));
+    sim->kept = fw_sim_checked(realloc(sim->kept, (sim->kept_count + 1) * sizeof *sim->kept));
     sim->kept[sim->kept_count++] = (struct kept){bytes, bytes_count};
 }
 
@@ -400,7 +265,7 @@ static void keep(struct fw_sim *sim, uint8_t *bytes, size_t bytes_count)
 static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
 {
     struct slot *s = &sim->slots[slot];
-    uint8_t *bytes = checked(malloc(count));
+    uint8_t *bytes = fw_sim_checked(malloc(count));
     memcpy(bytes, s->in.bytes + s->in_at, count);
     s->in_at += count;
     s->after_pause_bytes -= count < s->after_pause_bytes ? count : s->after_pause_bytes;
@@ -414,24 +279,6 @@ static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
     else
         spoil(bytes, count);
     completed(sim);
-}
-
-static bool has_bytes(const struct slot *s)
-{
-    return s->state == FW_SIM_OPEN && !s->ended && s->in_at < s->in.count &&
-           (!s->paused || s->after_pause_bytes > 0);
-}
-
-static bool has_end_to_tell(const struct slot *s)
-{
-    return s->state == FW_SIM_OPEN && s->has_end && !s->ended && !s->paused &&
-           s->in_at == s->in.count;
-}
-
-static bool is_writable(const struct slot *s)
-{
-    return s->state == FW_SIM_OPEN && s->blocked &&
-           (s->window_bytes > 0 || s->refuse_status != 0 || (s->has_end && s->end_status != 0));
 }
 
 static void die(struct fw_sim *sim, uint32_t slot)
@@ -481,16 +328,7 @@ static uint32_t free_ticket(const struct fw_sim *sim)
         if (sim->tickets[i].state == TICKET_FREE)
             return i;
     }
-    return NONE;
-}
-
-static uint32_t free_slot(const struct fw_sim *sim)
-{
-    for (uint32_t i = 0; i < sim->slots_max; i++) {
-        if (!is_alive(&sim->slots[i]) && !sim->slots[i].dying)
-            return i;
-    }
-    return NONE;
+    return FW_SIM_NONE;
 }
 
 static void accept_one(struct fw_sim *sim)
@@ -499,7 +337,7 @@ static void accept_one(struct fw_sim *sim)
                                      .sin_port = htons((uint16_t)(40000 + sim->backlog)),
                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     uint32_t ticket = free_ticket(sim);
-    int status = sim->accept_status != 0 ? sim->accept_status : ticket == NONE ? -ENFILE : 0;
+    int status = sim->accept_status != 0 ? sim->accept_status : ticket == FW_SIM_NONE ? -ENFILE : 0;
     sim->accept_status = 0;
     if (status != 0) {
         sim->accept_paused = true;
@@ -524,11 +362,6 @@ static void report_handed_over(struct fw_sim *sim)
         sim->base.events->on_handed_over(sim->base.owner, i, ticket->status);
         completed(sim);
     }
-}
-
-static bool can_accept(const struct fw_sim *sim)
-{
-    return sim->listening && !sim->accept_paused && sim->backlog > 0;
 }
 
 static int sim_listen(struct fw_engine *engine, int listen_fd)
@@ -568,7 +401,7 @@ static void sim_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_e
     struct ticket *t = owners_ticket(engine, ticket, "fw_engine_hand_over");
     if (target->ops != engine->ops)
         broken("fw_engine_hand_over: the target is an engine of another kind");
-    t->status = free_slot(sim_of(target)) == NONE ? -ENFILE : 0;
+    t->status = free_slot(sim_of(target)) == FW_SIM_NONE ? -ENFILE : 0;
     if (t->status == 0)
         fw_sim_connect(sim_of(target), tag);
     t->state = TICKET_MOVING;
@@ -644,11 +477,9 @@ static const struct fw_engine_ops sim_ops = {
     .refuse = sim_refuse,
 };
 
-/* ---- what the test calls --------------------------------------------------------------------- */
-
 struct fw_sim *fw_sim_create(const struct fw_engine_options *options, uint64_t seed)
 {
-    struct fw_sim *sim = checked(calloc(1, sizeof *sim));
+    struct fw_sim *sim = fw_sim_checked(calloc(1, sizeof *sim));
     sim->base.ops = &sim_ops;
     sim->base.events = options->events;
     sim->base.owner = options->owner;
@@ -657,9 +488,9 @@ struct fw_sim *fw_sim_create(const struct fw_engine_options *options, uint64_t s
     sim->random = seed;
     sim->thread = pthread_self();
     sim->slots_max = options->slots_max;
-    sim->slots = checked(calloc(sim->slots_max, sizeof *sim->slots));
-    sim->lents = checked(calloc(sim->slots_max, sizeof *sim->lents));
-    sim->tickets = checked(calloc(sim->slots_max, sizeof *sim->tickets));
+    sim->slots = fw_sim_checked(calloc(sim->slots_max, sizeof *sim->slots));
+    sim->lents = fw_sim_checked(calloc(sim->slots_max, sizeof *sim->lents));
+    sim->tickets = fw_sim_checked(calloc(sim->slots_max, sizeof *sim->tickets));
     return sim;
 }
 
@@ -667,174 +498,4 @@ void fw_sim_destroy(struct fw_sim *sim)
 {
     if (sim != NULL)
         sim_destroy(&sim->base);
-}
-
-struct fw_engine *fw_sim_engine(struct fw_sim *sim)
-{
-    return &sim->base;
-}
-
-struct fw_sim_knobs *fw_sim_knobs(struct fw_sim *sim)
-{
-    return &sim->knobs;
-}
-
-void fw_sim_knobs_shuffle(struct fw_sim *sim)
-{
-    static const size_t sizes[] = {0, 0, 1, 2, 3, 7, 125, 126, 1000, 4096, 65536};
-    const size_t sizes_count = sizeof sizes / sizeof *sizes;
-    sim->knobs.receive_bytes_max = sizes[fw_sim_random(sim, sizes_count)];
-    sim->knobs.receive_cut = fw_sim_random(sim, 2) == 0;
-    sim->knobs.send_bytes_max = sizes[fw_sim_random(sim, sizes_count)];
-    sim->knobs.late_percent = (unsigned)fw_sim_random(sim, 61);
-    sim->knobs.settle_late = fw_sim_random(sim, 2) == 0;
-    sim->knobs.receive_after_pause = fw_sim_random(sim, 2) == 0;
-    sim->knobs.keep_percent = (unsigned)fw_sim_random(sim, 3) * 50;
-}
-
-uint32_t fw_sim_connect(struct fw_sim *sim, uint32_t tag)
-{
-    uint32_t slot = free_slot(sim);
-    if (slot == NONE) {
-        fprintf(stderr, "engine_sim: the test connects more than %u at once\n", sim->slots_max);
-        abort();
-    }
-    struct slot *s = &sim->slots[slot];
-    struct slot fresh = {.state = FW_SIM_CONNECTING, .tag = tag, .window_bytes = SIZE_MAX};
-    fresh.in = (struct buffer){.bytes = s->in.bytes, .capacity = s->in.capacity};
-    fresh.out = (struct buffer){.bytes = s->out.bytes, .capacity = s->out.capacity};
-    fresh.cuts = s->cuts;
-    *s = fresh;
-    return slot;
-}
-
-void fw_sim_peer_send(struct fw_sim *sim, uint32_t slot, const void *bytes, size_t bytes_count)
-{
-    struct slot *s = peers_slot(sim, slot);
-    if (is_alive(s) && !s->has_end)
-        append(&s->in, bytes, bytes_count);
-}
-
-void fw_sim_peer_cut(struct fw_sim *sim, uint32_t slot)
-{
-    struct slot *s = peers_slot(sim, slot);
-    s->cuts = checked(realloc(s->cuts, (s->cuts_count + 1) * sizeof *s->cuts));
-    s->cuts[s->cuts_count++] = s->in.count;
-}
-
-void fw_sim_peer_end(struct fw_sim *sim, uint32_t slot, int status)
-{
-    struct slot *s = peers_slot(sim, slot);
-    /* A reset may follow a FIN, and loses what that one had left to be delivered. */
-    if (s->has_end && (s->end_status != 0 || status == 0))
-        return;
-    s->has_end = true;
-    s->end_status = status;
-    if (status != 0)
-        s->in_at = s->in.count;
-}
-
-void fw_sim_peer_window(struct fw_sim *sim, uint32_t slot, size_t window_bytes)
-{
-    peers_slot(sim, slot)->window_bytes = window_bytes;
-}
-
-void fw_sim_peer_refuse(struct fw_sim *sim, uint32_t slot, int status)
-{
-    peers_slot(sim, slot)->refuse_status = status;
-}
-
-struct fw_bytes fw_sim_sent(struct fw_sim *sim, uint32_t slot)
-{
-    struct slot *s = peers_slot(sim, slot);
-    return (struct fw_bytes){s->out.bytes, s->out.count};
-}
-
-void fw_sim_sent_clear(struct fw_sim *sim, uint32_t slot)
-{
-    peers_slot(sim, slot)->out.count = 0;
-}
-
-enum fw_sim_state fw_sim_state(struct fw_sim *sim, uint32_t slot)
-{
-    return slot < sim->slots_max ? sim->slots[slot].state : FW_SIM_UNUSED;
-}
-
-bool fw_sim_is_paused(struct fw_sim *sim, uint32_t slot)
-{
-    return peers_slot(sim, slot)->paused;
-}
-
-bool fw_sim_is_shut(struct fw_sim *sim, uint32_t slot)
-{
-    return peers_slot(sim, slot)->shut;
-}
-
-uint32_t fw_sim_slots_count(struct fw_sim *sim)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < sim->slots_max; i++)
-        count += is_alive(&sim->slots[i]) || sim->slots[i].dying;
-    return count;
-}
-
-void fw_sim_knock(struct fw_sim *sim)
-{
-    sim->backlog++;
-}
-
-void fw_sim_accept_fail(struct fw_sim *sim, int status)
-{
-    sim->accept_status = status;
-}
-
-unsigned fw_sim_backlog(struct fw_sim *sim)
-{
-    return sim->backlog;
-}
-
-void fw_sim_advance(struct fw_sim *sim, uint64_t ms)
-{
-    sim->clock_ms += ms;
-}
-
-static bool slot_is_quiet(const struct slot *s)
-{
-    return !s->dying && s->state != FW_SIM_CONNECTING && !is_writable(s) && !has_bytes(s) &&
-           !has_end_to_tell(s);
-}
-
-bool fw_sim_is_quiet(struct fw_sim *sim)
-{
-    if (sim->lents_count > 0 || sim->owner_called || can_accept(sim) || atomic_load(&sim->woken))
-        return false;
-    for (uint32_t i = 0; i < sim->slots_max; i++) {
-        if (!slot_is_quiet(&sim->slots[i]) || sim->tickets[i].state == TICKET_MOVING)
-            return false;
-    }
-    return true;
-}
-
-unsigned fw_sim_run(struct fw_sim *sim)
-{
-    for (unsigned turns = 1; turns <= TURNS_MAX; turns++) {
-        fw_engine_turn(&sim->base, 0);
-        if (fw_sim_is_quiet(sim))
-            return turns;
-    }
-    fprintf(stderr, "engine_sim: not quiet after %d turns: something spins\n", TURNS_MAX);
-    abort();
-}
-
-uint64_t fw_sim_completions(struct fw_sim *sim)
-{
-    return sim->completions;
-}
-
-void fw_sim_after_completion(struct fw_sim *sim,
-                             void (*hook)(void *context, struct fw_sim *sim, uint64_t completion),
-                             void *context)
-{
-    sim->hook = hook;
-    sim->hook_context = context;
 }

@@ -1,9 +1,12 @@
 # FanwireDependencies.cmake: the libraries of others, each as a target (why each: ARCHITECTURE.md).
+#
+# SPDX-License-Identifier: Apache-2.0
 
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(URING REQUIRED IMPORTED_TARGET liburing>=2.3)
 pkg_check_modules(WOLFSSL REQUIRED IMPORTED_TARGET wolfssl)
+pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib>=1.2.12)
 if(FANWIRE_TESTS)
   pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
 endif()

@@ -1,6 +1,8 @@
 # FanwireFlags.cmake: compiler settings, as interface targets that our own targets link.
 #
 #   fanwire_flags   warnings, sanitizers, hardening; every target of ours links it
+#
+# SPDX-License-Identifier: Apache-2.0
 
 add_library(fanwire_flags INTERFACE)
 target_compile_features(fanwire_flags INTERFACE c_std_17)
@@ -40,5 +42,9 @@ if(FANWIRE_LTO)
   check_ipo_supported(RESULT fanwire_has_lto OUTPUT fanwire_lto_output LANGUAGES C)
   if(fanwire_has_lto)
     set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
+    # Machine code beside the compiler's own: the installed archive serves other compilers too.
+    if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+      target_compile_options(fanwire_flags INTERFACE -ffat-lto-objects)
+    endif()
   endif()
 endif()

@@ -96,13 +96,15 @@ static void print_ready(fw_server *server)
 static int serve_until_stopped(fw_server *server, void (*started)(fw_server *server),
                                void (*stopped)(void))
 {
+    /* Before the start: a stop that comes meanwhile is obeyed as soon as there is something to stop. */
+    atomic_store(&running, server);
+    catch_signals();
     int result = fw_server_start(server);
     if (result != 0) {
+        atomic_store(&running, NULL);
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return EXIT_FAILED;
     }
-    atomic_store(&running, server);
-    catch_signals();
     print_ready(server);
     if (started != NULL)
         started(server);

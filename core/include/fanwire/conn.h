@@ -11,6 +11,10 @@
 
 #include <fanwire/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Sends one message.
  *
  * bytes        copied (or, when they are the message that on_message is being given, often not)
@@ -82,5 +86,9 @@ FW_PUBLIC const void *fw_request_body(const fw_request *request, size_t *bytes_o
  */
 FW_PUBLIC int fw_request_answer(fw_request *request, unsigned status, const char *content_type,
                                 const char *headers, const void *body, size_t body_bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -7,6 +7,10 @@
 
 #include <fanwire/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct fw_published {
     uint64_t epoch;     /* changes when the topic's counting began anew */
     uint64_t offset;    /* the message's place in its topic, from 1 */
@@ -39,5 +43,9 @@ FW_PUBLIC int fw_publish(fw_server *server, const char *topic, enum fw_message_t
 
 /* Reads a topic's figures; FW_ERR_ABSENT when nobody has used it. Thread: any. */
 FW_PUBLIC int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *info_out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,6 +10,10 @@
 
 #include <fanwire/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum fw_engine_choice { FW_USE_AUTO, FW_USE_URING, FW_USE_EPOLL };
 
 /* Levels of log lines. */
@@ -122,5 +126,9 @@ FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *
 
 /* Open connections of one worker, for those who look at the placement. */
 FW_PUBLIC uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 
 #include <fanwire/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* X(name, value, answer, sentence) */
 #define FW_STATUS_TABLE(X)                                                                         \
     /* ours */                                                                                     \
@@ -102,5 +106,9 @@ FW_PUBLIC const char *fw_status_name(int status);
  * thread       any
  */
 FW_PUBLIC int fw_status_answer(int status);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

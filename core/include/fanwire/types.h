@@ -10,6 +10,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Marks what the shared library exports; the rest of it is hidden. */
 #define FW_PUBLIC __attribute__((visibility("default")))
 
@@ -27,5 +31,9 @@ enum fw_message_type {
     FW_TEXT = 1,
     FW_BINARY = 2,
 };
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

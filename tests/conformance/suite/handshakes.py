@@ -46,8 +46,9 @@ class Handshake:
             lines[at] = f"{name}: {value}"
         lines += data.get("and", [])
         lines += [f"X-Number-{number}: {number}" for number in range(data.get("many", 0))]
-        if "pad" in data:
-            lines.append(f"X-Padding: {'a' * data['pad']}")
+        # Lines have a limit of their own, so padding comes in several.
+        pads = range(0, data.get("pad", 0), 1000)
+        lines += [f"X-Padding: {'a' * min(1000, data['pad'] - at)}" for at in pads]
         if "name_octets" in data:
             lines.append(f"X-{'a' * data['name_octets']}: a")
 
@@ -130,6 +131,6 @@ async def refused(case, how, setting, head, link):
         pass
     length = head.get("content-length")
     body = "HEAD" not in case.lines[0][:4]
-    if b"HTTP/1.1" in rest or (length is not None and body and int(length) != len(rest)):
+    if b"HTTP/1.1 " in rest or (length is not None and body and int(length) != len(rest)):
         return failed(case, how, f"{len(rest)} octets behind the head, Content-Length {length}")
     return grades.Verdict(case, how, grades.OK, grades.OK)

@@ -20,7 +20,14 @@ READY_SECONDS = 10
 STOP_SECONDS = 10
 
 # What the cases need: section 9 has messages of 16 MiB and of 65537 fragments.
-ECHO_FLAGS = ["--listen", "127.0.0.1:0", "--max-message", str(16 << 20), "--max-fragments", "0"]
+ECHO_FLAGS = {
+    "--listen": "127.0.0.1:0",
+    "--max-message": str(16 << 20),
+    "--max-fragments": "0",
+    "--max-output": str(64 << 20),
+}
+# What it is given when it has it; the cases that need it are skipped, out loud, when it has not.
+DEFLATE_FLAG = "--deflate"
 
 
 class Unusable(Exception):
@@ -57,19 +64,17 @@ class Target:
 class Server:
     """A `fanwire echo` of our own, for the time of a run."""
 
-    def __init__(self, program, engine, flags):
-        self.command = [program, "echo", "--engine", engine, *ECHO_FLAGS, *flags]
+    def __init__(self, program, engine):
+        self.program = program
+        flags = [word for pair in ECHO_FLAGS.items() for word in pair]
+        self.command = [program, "echo", "--engine", engine, *flags]
         self.process = None
         self.output = ""
 
     async def start(self):
-        try:
-            self.process = await asyncio.create_subprocess_exec(
-                *self.command, stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-            )
-        except OSError as error:
-            raise Unusable(f"{self.command[0]}: {error.strerror}") from error
+        if DEFLATE_FLAG in await self.help():
+            self.command.append(DEFLATE_FLAG)
+        self.process = await self.spawn(self.command)
         try:
             async with asyncio.timeout(READY_SECONDS):
                 address = await self.ready()
@@ -78,6 +83,20 @@ class Server:
             raise Unusable(f"no ready line from {shlex.join(self.command)}:\n{self.output}") from None
         self.reading = asyncio.create_task(self.read_on())
         return Target(f"ws://{address}/")
+
+    async def spawn(self, command):
+        try:
+            return await asyncio.create_subprocess_exec(
+                *command, stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )
+        except OSError as error:
+            raise Unusable(f"{self.program}: {error.strerror}") from error
+
+    async def help(self):
+        asked = await self.spawn([self.program, "echo", "--help"])
+        text, _ = await asked.communicate()
+        return text.decode(errors="replace")
 
     async def ready(self):
         while not (found := READY.search(self.output)):

@@ -348,6 +348,34 @@ Test(engine_epoll_slots, reuses_the_last_freed_number)
     close(listener);
 }
 
+/* Adoptions are bounded per turn, and those that are left do not wait for another to come. */
+Test(engine_epoll_slots, adopts_more_than_a_turns_share_without_being_woken_again)
+{
+    enum { ARRIVALS = 600 };
+    struct owner owner;
+    static int peers[ARRIVALS];
+    cr_assert_eq(create(&owner, ARRIVALS), 0);
+    for (unsigned i = 0; i < ARRIVALS; i++) {
+        int pair[2];
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+        peers[i] = pair[0];
+        cr_assert_eq(fw_epoll_give(fw_epoll_of(owner.engine), pair[1], i), 0);
+    }
+    static const unsigned wanted[] = {256, 512, 600};
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t before = clock_ms();
+        cr_assert_eq(fw_engine_turn(owner.engine, 3000), 0);
+        cr_assert_eq(owner.adopted, wanted[i], "turn %u: %u", i, owner.adopted);
+        cr_assert_lt(clock_ms() - before, 2500u, "turn %u slept", i);
+    }
+    fw_engine_destroy(owner.engine);
+    for (unsigned i = 0; i < ARRIVALS; i++) {
+        char octet;
+        cr_assert_eq(read(peers[i], &octet, 1), 0, "connection %u is still open", i);
+        close(peers[i]);
+    }
+}
+
 /* An event whose generation is not the slot's is of an earlier life: a descriptor that a fork, for
  * one, keeps alive stays in the epoll set after we closed ours. */
 Test(engine_epoll_slots, ignores_events_of_an_earlier_life)

@@ -1,0 +1,123 @@
+/* engine_uring_accept.c: the listening side of the io_uring engine: accepts, and hand-overs to
+ * other rings.
+ *
+ * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener: a multishot accept whose file
+ * table is full accepts connections and drops them. A hand-over is a ring message that carries the
+ * direct descriptor, linked to the closing of ours: refused by a full table, it breaks the link,
+ * and the ticket is still the owner's.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/engine/engine_uring.h"
+
+#include "base/mem.h"
+#include <fanwire/status.h>
+
+#include <errno.h>
+
+static void arm_accept(struct fw_uring *self, uint32_t index)
+{
+    struct fw_uring_accept *accept = &self->accepts[index];
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    accept->peer_bytes = sizeof accept->peer;
+    accept->armed = true;
+    io_uring_prep_accept_direct(sqe, self->listen_fds[accept->listener],
+                                (struct sockaddr *)&accept->peer, &accept->peer_bytes, 0, 0);
+    sqe->file_index = IORING_FILE_INDEX_ALLOC; /* liburing 2.3 would add 1 to it, and make it 0 */
+    sqe->user_data = fw_uring_tag(FW_URING_ACCEPT, 0, index);
+}
+
+static void pause_accepting(struct fw_uring *self, int status)
+{
+    if (self->accept_paused)
+        return;
+    fw_engine_accept_pause(&self->base);
+    self->base.events->on_accept_paused(self->base.owner, status);
+}
+
+void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
+{
+    struct fw_uring_accept *accept = &self->accepts[index];
+    accept->armed = false;
+    if (result >= 0) {
+        self->base.stats.accepted++;
+        self->base.events->on_accepted(self->base.owner, (uint32_t)result,
+                                       (const struct sockaddr *)&accept->peer, accept->peer_bytes);
+    } else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
+        pause_accepting(self, result);
+    }
+    /* Anything else (ECONNABORTED, EINTR, EPERM by a firewall) is that connection's, not ours. */
+    if (!self->accept_paused)
+        arm_accept(self, index);
+}
+
+int fw_uring_listen(struct fw_engine *engine, int listen_fd)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    if (self->listeners_count == FW_URING_LISTENERS_MAX)
+        return FW_ERR_LIMIT;
+    size_t count = (size_t)FW_URING_ACCEPTS * (self->listeners_count + 1);
+    if (self->accepts == NULL) {
+        /* The kernel writes addresses into these: they never move. */
+        self->accepts =
+            fw_mem_zero(sizeof *self->accepts * FW_URING_ACCEPTS * FW_URING_LISTENERS_MAX);
+        if (self->accepts == NULL)
+            return -ENOMEM;
+    }
+    self->listen_fds[self->listeners_count] = listen_fd;
+    for (size_t i = count - FW_URING_ACCEPTS; i < count; i++) {
+        self->accepts[i].listener = (uint16_t)self->listeners_count;
+        if (!self->accept_paused)
+            arm_accept(self, (uint32_t)i);
+    }
+    self->listeners_count++;
+    return 0;
+}
+
+void fw_uring_accept_pause(struct fw_engine *engine)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    if (self->accept_paused)
+        return;
+    self->accept_paused = true;
+    for (unsigned i = 0; i < self->listeners_count; i++) {
+        struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+        io_uring_prep_cancel_fd(sqe, self->listen_fds[i], IORING_ASYNC_CANCEL_ALL);
+        sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+        sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, 0);
+    }
+}
+
+void fw_uring_accept_resume(struct fw_engine *engine)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    if (!self->accept_paused)
+        return;
+    self->accept_paused = false;
+    for (uint32_t i = 0; i < self->listeners_count * FW_URING_ACCEPTS; i++) {
+        if (!self->accepts[i].armed)
+            arm_accept(self, i);
+    }
+}
+
+/* Sends the descriptor, then closes ours; a refused send breaks the link and keeps the ticket. */
+void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
+                        uint32_t tag)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    fw_uring_need_entries(self, 2);
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    fw_uring_prep_send_fd(sqe, fw_uring_of(target)->ring.ring_fd, ticket,
+                          fw_uring_tag(FW_URING_ADOPT, 0, tag));
+    sqe->user_data = fw_uring_tag(FW_URING_HAND_OVER, 0, ticket);
+    sqe->flags |= IOSQE_IO_LINK;
+    fw_engine_refuse(engine, ticket);
+}
+
+void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket)
+{
+    struct io_uring_sqe *sqe = fw_uring_next_entry(fw_uring_of(engine));
+    io_uring_prep_close_direct(sqe, ticket);
+    sqe->user_data = fw_uring_tag(FW_URING_IGNORED, 0, ticket);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+}

@@ -1,0 +1,203 @@
+/* engine_uring_setup.c: the making and ending of an io_uring engine: ring, restrictions, tables,
+ * receive memory.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "net/engine/engine_uring.h"
+
+#include "base/mem.h"
+#include <fanwire/status.h>
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MEMORY_TRIES    10
+#define MEMORY_PAUSE_NS 20000000L
+
+static const uint8_t allowed_operations[] = {
+    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,  IORING_OP_POLL_ADD,
+    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,     IORING_OP_ACCEPT,
+    IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD};
+
+/* The ring may do what an engine does and nothing else, whatever a bug or an intruder asks. */
+static int restrict_ring(struct fw_uring *self)
+{
+    enum { COUNT = sizeof allowed_operations };
+    struct io_uring_restriction rules[COUNT + 1];
+    memset(rules, 0, sizeof rules);
+    for (unsigned i = 0; i < COUNT; i++) {
+        rules[i].opcode = IORING_RESTRICTION_SQE_OP;
+        rules[i].sqe_op = allowed_operations[i];
+    }
+    rules[COUNT].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rules[COUNT].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
+                             IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+    return fw_uring_register(&self->ring, IORING_REGISTER_RESTRICTIONS, rules, COUNT + 1);
+}
+
+/* Rings of processes that have just ended are freed a moment later, and count against
+ * RLIMIT_MEMLOCK until then: a refusal for want of memory is tried again for a while. */
+static int create_ring(struct fw_uring *self)
+{
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_R_DISABLED |
+                 FW_URING_NO_SQARRAY,
+        .cq_entries = FW_URING_CQ_ENTRIES,
+    };
+    int result = io_uring_queue_init_params(FW_URING_SQ_ENTRIES, &self->ring, &params);
+    if (result == -EINVAL && FW_URING_NO_SQARRAY != 0) {
+        params.flags &= ~FW_URING_NO_SQARRAY;
+        result = io_uring_queue_init_params(FW_URING_SQ_ENTRIES, &self->ring, &params);
+    }
+    for (int tries = 0; result == -ENOMEM && tries < MEMORY_TRIES; tries++) {
+        const struct timespec pause = {.tv_nsec = MEMORY_PAUSE_NS};
+        nanosleep(&pause, NULL);
+        result = io_uring_queue_init_params(FW_URING_SQ_ENTRIES, &self->ring, &params);
+    }
+    return result;
+}
+
+/* Maps and registers the ring of receive buffers: incremental if the kernel takes that. The memory
+ * is touched now, so that what a process uses does not grow with its first connections. */
+static int create_buffers(struct fw_uring *self, size_t receive_bytes)
+{
+    unsigned count = 1;
+    while (count < FW_URING_BUFFERS_MAX && count * 2 * FW_URING_BUFFER_BYTES <= receive_bytes)
+        count *= 2;
+    self->buffers_count = count;
+    size_t ring_bytes = count * sizeof(struct io_uring_buf);
+    self->buffer_ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (self->buffer_ring == MAP_FAILED) {
+        self->buffer_ring = NULL;
+        return -ENOMEM;
+    }
+    self->buffer_memory = mmap(NULL, count * FW_URING_BUFFER_BYTES, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (self->buffer_memory == MAP_FAILED) {
+        self->buffer_memory = NULL;
+        return -ENOMEM;
+    }
+    io_uring_buf_ring_init(self->buffer_ring);
+    struct io_uring_buf_reg ring = {.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring,
+                                    .ring_entries = count,
+                                    .bgid = FW_URING_BUFFER_GROUP};
+    /* Called `pad` in headers older than the flag, `flags` since: the same 16 bits. */
+    const uint16_t incremental = FW_URING_BUFFERS_INCREMENTAL;
+    memcpy((char *)&ring + offsetof(struct io_uring_buf_reg, bgid) + sizeof ring.bgid, &incremental,
+           sizeof incremental);
+    int result = io_uring_register_buf_ring(&self->ring, &ring, 0);
+    self->incremental = result == 0;
+    if (result == -EINVAL) {
+        memset((char *)&ring + offsetof(struct io_uring_buf_reg, bgid) + sizeof ring.bgid, 0,
+               sizeof incremental);
+        result = io_uring_register_buf_ring(&self->ring, &ring, 0);
+    }
+    if (result < 0)
+        return result;
+    while (self->buffers_serving < FW_URING_BUFFERS_START && self->buffers_serving < count)
+        fw_uring_give_buffer(self, self->buffers_serving++);
+    return 0;
+}
+
+static int create_tables(struct fw_uring *self)
+{
+    size_t bytes = sizeof(struct fw_uring_slot) * self->slots_max;
+    self->slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (self->slots == MAP_FAILED) {
+        self->slots = NULL;
+        return -ENOMEM;
+    }
+    self->gathers = fw_mem_alloc(sizeof *self->gathers * FW_URING_GATHERS_MAX);
+    self->gather_pieces = fw_mem_alloc(sizeof *self->gather_pieces * FW_URING_PIECES_MAX);
+    return self->gathers == NULL || self->gather_pieces == NULL ? -ENOMEM : 0;
+}
+
+/* Whether setsockopt is a command here (Linux 6.7): tried on a socket of its own. */
+static void probe_setsockopt(struct fw_uring *self)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    fw_uring_prep_setsockopt(sqe, fd, SOL_SOCKET, SO_LINGER, &fw_uring_linger_abort,
+                             sizeof fw_uring_linger_abort);
+    sqe->user_data = fw_uring_tag(FW_URING_IGNORED, 0, 0);
+    struct io_uring_cqe *cqe;
+    if (io_uring_submit(&self->ring) == 1 && io_uring_wait_cqe(&self->ring, &cqe) == 0) {
+        self->has_setsockopt = cqe->res >= 0;
+        io_uring_cqe_seen(&self->ring, cqe);
+    }
+    close(fd);
+}
+
+void fw_uring_destroy(struct fw_engine *engine)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    if (self->ring.ring_fd >= 0)
+        io_uring_queue_exit(&self->ring);
+    if (self->wake_fd >= 0)
+        close(self->wake_fd);
+    if (self->buffer_ring != NULL)
+        munmap(self->buffer_ring, self->buffers_count * sizeof(struct io_uring_buf));
+    if (self->buffer_memory != NULL)
+        munmap(self->buffer_memory, self->buffers_count * FW_URING_BUFFER_BYTES);
+    if (self->slots != NULL)
+        munmap(self->slots, sizeof(struct fw_uring_slot) * self->slots_max);
+    fw_mem_free(self->gathers);
+    fw_mem_free(self->gather_pieces);
+    fw_mem_free(self->accepts);
+    fw_mem_free(self);
+}
+
+static int start_ring(struct fw_uring *self, const struct fw_engine_options *options)
+{
+    int result = create_ring(self);
+    if (result < 0) {
+        self->ring.ring_fd = -1;
+        return result;
+    }
+    if ((result = io_uring_register_files_sparse(&self->ring, self->slots_max)) < 0)
+        return result;
+    if ((result = create_buffers(self, options->receive_bytes)) < 0)
+        return result;
+    /* Saves the enter a look-up of the ring's descriptor; without it everything works as well. */
+    (void)io_uring_register_ring_fd(&self->ring);
+    if ((result = restrict_ring(self)) < 0)
+        return result;
+    if ((result = fw_uring_register(&self->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0)) < 0)
+        return result;
+    probe_setsockopt(self);
+    fw_uring_arm_wake(self);
+    return 0;
+}
+
+int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_engine **engine_out)
+{
+    struct fw_uring *self = fw_mem_zero(sizeof *self);
+    if (self == NULL)
+        return -ENOMEM;
+    self->base = (struct fw_engine){.ops = &fw_uring_ops,
+                                    .events = options->events,
+                                    .owner = options->owner,
+                                    .now_ms = fw_uring_monotonic_ms()};
+    self->slots_max = options->slots_max;
+    self->ring.ring_fd = -1;
+    self->buffer_delivered = -1;
+    self->wake_fd = eventfd(0, EFD_CLOEXEC);
+    int result = self->wake_fd < 0 ? -errno : create_tables(self);
+    if (result == 0)
+        result = start_ring(self, options);
+    if (result < 0) {
+        fw_uring_destroy(&self->base);
+        return result;
+    }
+    *engine_out = &self->base;
+    return 0;
+}
