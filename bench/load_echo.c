@@ -45,6 +45,8 @@ struct echo_load {
     size_t replies_bytes;
     uint8_t *received;
     size_t messages_done;
+    size_t conns_done; /* that have all they are owed, and write no more */
+    bool finishing;
 };
 
 static void fill_payload(uint8_t *out, size_t bytes)
@@ -78,7 +80,7 @@ static void make_batches(struct echo_load *load)
     }
 }
 
-static void send_more(struct echo_load *load, struct echo_conn *conn)
+static void send_more(const struct echo_load *load, struct echo_conn *conn)
 {
     while (conn->sent_bytes < load->batch_bytes) {
         ssize_t sent = send(conn->fd, load->batch + conn->sent_bytes,
@@ -101,6 +103,18 @@ static void check(const struct echo_load *load, const struct echo_conn *conn, si
                   load->replies_bytes);
 }
 
+static void on_batch_done(struct echo_load *load, struct echo_conn *conn)
+{
+    load->messages_done += load->depth;
+    if (load->finishing) {
+        load->conns_done++;
+        return;
+    }
+    conn->received_bytes = 0;
+    conn->sent_bytes = 0;
+    send_more(load, conn);
+}
+
 /* Takes what came, until the socket is empty (a short recv says so: the edge comes again). */
 static void receive_more(struct echo_load *load, struct echo_conn *conn)
 {
@@ -112,34 +126,42 @@ static void receive_more(struct echo_load *load, struct echo_conn *conn)
             bench_die("recv: %s", received == 0 ? "the server closed" : strerror(errno));
         check(load, conn, (size_t)received);
         conn->received_bytes += (size_t)received;
-        if (conn->received_bytes == load->replies_bytes) {
-            load->messages_done += load->depth;
-            conn->received_bytes = 0;
-            conn->sent_bytes = 0;
-            send_more(load, conn);
-        }
+        if (conn->received_bytes == load->replies_bytes)
+            on_batch_done(load, conn);
         if ((size_t)received < RECEIVE_BYTES)
             return;
     }
 }
 
-static void run_until(struct echo_load *load, size_t messages)
+static void turn(struct echo_load *load)
 {
     struct epoll_event events[EVENTS_MAX];
-    while (load->messages_done < messages) {
-        int count = epoll_wait(load->epoll, events, EVENTS_MAX, LOAD_PATIENCE_MS);
-        if (count < 0 && errno != EINTR)
-            bench_die("epoll_wait: %s", strerror(errno));
-        if (count == 0)
-            bench_die("messages are lost: nothing came for %d ms after %zu", LOAD_PATIENCE_MS,
-                      load->messages_done);
-        for (int i = 0; i < count; i++) {
-            struct echo_conn *conn = events[i].data.ptr;
-            if ((events[i].events & EPOLLIN) != 0)
-                receive_more(load, conn);
-            send_more(load, conn);
-        }
+    int count = epoll_wait(load->epoll, events, EVENTS_MAX, LOAD_PATIENCE_MS);
+    if (count < 0 && errno != EINTR)
+        bench_die("epoll_wait: %s", strerror(errno));
+    if (count == 0)
+        bench_die("messages are lost: nothing came for %d ms after %zu", LOAD_PATIENCE_MS,
+                  load->messages_done);
+    for (int i = 0; i < count; i++) {
+        struct echo_conn *conn = events[i].data.ptr;
+        if ((events[i].events & EPOLLIN) != 0)
+            receive_more(load, conn);
+        send_more(load, conn);
     }
+}
+
+static void run_until(struct echo_load *load, size_t messages)
+{
+    while (load->messages_done < messages)
+        turn(load);
+}
+
+/* Others' messages must not hide that one was lost: every connection gets all it is owed. */
+static void finish(struct echo_load *load)
+{
+    load->finishing = true;
+    while (load->conns_done < load->conns_count)
+        turn(load);
 }
 
 static void open_all(struct echo_load *load)
@@ -208,7 +230,9 @@ int main(int argc, char **argv)
     load_span_begin(&span, (pid_t)load.server);
     run_until(&load, begin + load.messages);
     load_span_end(&span);
-    report(&load, &span, load.messages_done - begin);
+    size_t messages = load.messages_done - begin;
+    finish(&load);
+    report(&load, &span, messages);
     for (size_t i = 0; i < load.conns_count; i++)
         load_close(&load.conns[i].fd, 1);
     return 0;

@@ -3,9 +3,9 @@
  * zlib does the work, raw and streaming: each message ends in a sync flush, whose 00 00 ff ff is cut
  * off and put back. An inflater walks
  *
- *   BODY --the message is eaten--> TAIL --an empty stored block, nothing after--> DONE
- *     |                              |
- *     +--------- any error ----------+--> failed: status says why, until a fresh begin
+ *   ended --begin--> open --all eaten, and the tail is the empty block that it was--> ended
+ *                     |
+ *                     +--any error--> failed: status says why, until a fresh begin
  *
  * The negotiation is in ws_deflate_offer.c.
  *
@@ -47,16 +47,14 @@ static const uint8_t encoding_bits[FW_WS_DEFLATE_ENCODINGS] = {15, 12, 9};
 struct fw_ws_deflater {
     z_stream stream;
     size_t heap_bytes;
-    bool broken; /* it knows of octets that the peer has not got */
+    bool broken; /* it knows of other octets than the peer: the next message starts afresh */
 };
-
-enum stage { STAGE_DONE, STAGE_BODY, STAGE_TAIL };
 
 struct fw_ws_inflater {
     z_stream stream;
     size_t heap_bytes;
     uint64_t left; /* octets that the message may still become */
-    enum stage stage;
+    bool open;     /* a message is begun, and not at its end */
     int status;
 };
 
@@ -158,12 +156,13 @@ ssize_t fw_ws_deflater_pack(struct fw_ws_deflater *deflater, struct fw_bytes mes
 {
     z_stream *stream = &deflater->stream;
     fw_assert(message.count <= UINT32_MAX && out_room >= FW_WS_DEFLATE_SPARE_BYTES + 1);
+    deflater->broken = deflater->broken || fresh;
     if (message.count == 0) {
         /* Section 7.2.3.6. zlib flushes nothing when there is nothing new. */
         out[0] = 0x00;
         return 1;
     }
-    if (fresh || deflater->broken)
+    if (deflater->broken)
         deflater_reset(deflater, message.count);
     size_t room = out_room < UINT32_MAX ? out_room : UINT32_MAX;
     stream->next_in = message.at;
@@ -206,13 +205,6 @@ static struct fw_ws_inflater *inflater_create(int bits)
     return NULL;
 }
 
-static void feed(struct fw_ws_inflater *inflater, enum stage stage, struct fw_bytes input)
-{
-    inflater->stage = stage;
-    inflater->stream.next_in = input.at;
-    inflater->stream.avail_in = (uInt)input.count;
-}
-
 void fw_ws_inflater_begin(struct fw_ws_inflater *inflater, struct fw_bytes message,
                           uint64_t bytes_max, bool fresh)
 {
@@ -221,29 +213,49 @@ void fw_ws_inflater_begin(struct fw_ws_inflater *inflater, struct fw_bytes messa
         int result = inflateReset(&inflater->stream);
         fw_assert(result == Z_OK);
         inflater->status = 0;
-    } else if (inflater->stage != STAGE_DONE) {
+    } else if (inflater->open && inflater->status == 0) {
         inflater->status = FW_ERR_WS_INFLATE; /* a message was left half-way: the context with it */
     }
     inflater->left = bytes_max;
-    feed(inflater, STAGE_BODY, message);
+    inflater->open = true;
+    inflater->stream.next_in = message.at;
+    inflater->stream.avail_in = (uInt)message.count;
 }
 
-/* The state after an inflate that ate all its input: what comes next, or an error.
+/* One call of zlib's, errors translated. */
+static int inflate_once(z_stream *stream, int flush)
+{
+    int result = inflate(stream, flush);
+    if (result == Z_STREAM_END) /* more blocks may follow the "last" one: section 7.2.3.4 */
+        result = inflateResetKeep(stream);
+    if (result == Z_OK || result == Z_BUF_ERROR)
+        return 0;
+    return result == Z_MEM_ERROR ? FW_ERR_WS_MEMORY : FW_ERR_WS_INFLATE;
+}
+
+/* The body is eaten, and all that it holds is written: puts the tail back.
  *
- * zlib stops behind each block of the tail (Z_BLOCK) and tells there, in data_type, whether it stands
+ * zlib stops behind each block of it (Z_BLOCK) and tells there, in data_type, whether it stands
  * between two blocks (128) with no bits left over. Only there has a message ended: one that was cut
- * short, or ends in a block that says it is the last and has nothing after it, took the tail for
+ * short, or whose last block says that it is the last with nothing after it, takes the tail for
  * something else.
  */
-static int eaten(struct fw_ws_inflater *inflater)
+static int inflate_tail(struct fw_ws_inflater *inflater)
 {
-    if (inflater->stage == STAGE_BODY) {
-        feed(inflater, STAGE_TAIL, (struct fw_bytes){tail, sizeof tail});
-        return 0;
+    z_stream *stream = &inflater->stream;
+    uInt room = stream->avail_out;
+    stream->next_in = tail;
+    stream->avail_in = sizeof tail;
+    while (stream->avail_in > 0) {
+        int status = inflate_once(stream, Z_BLOCK);
+        if (status != 0)
+            return status;
+        if (stream->avail_out < room)
+            return FW_ERR_WS_INFLATE;
     }
-    if (inflater->stream.data_type != 128)
+    if (stream->data_type != 128)
         return FW_ERR_WS_INFLATE;
-    inflater->stage = STAGE_DONE;
+    inflater->open = false;
     return 0;
 }
 
@@ -253,17 +265,10 @@ static int inflate_some(struct fw_ws_inflater *inflater, uint8_t *out, size_t ro
     z_stream *stream = &inflater->stream;
     stream->next_out = out;
     stream->avail_out = (uInt)room;
-    while (inflater->stage != STAGE_DONE && stream->avail_out > 0) {
-        int result = inflate(stream, inflater->stage == STAGE_TAIL ? Z_BLOCK : Z_SYNC_FLUSH);
-        int status = 0;
-        if (result == Z_MEM_ERROR)
-            return FW_ERR_WS_MEMORY;
-        if (result == Z_STREAM_END) /* more blocks may follow the "last" one: section 7.2.3.4 */
-            result = inflateResetKeep(stream);
-        else if (result != Z_OK && result != Z_BUF_ERROR)
-            return FW_ERR_WS_INFLATE;
-        else if (stream->avail_in == 0 && stream->avail_out > 0)
-            status = eaten(inflater);
+    while (inflater->open && stream->avail_out > 0) {
+        int status = inflate_once(stream, Z_SYNC_FLUSH);
+        if (status == 0 && stream->avail_in == 0 && stream->avail_out > 0)
+            status = inflate_tail(inflater);
         if (status != 0)
             return status;
     }

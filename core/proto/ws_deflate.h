@@ -152,6 +152,9 @@ void fw_ws_inflater_begin(struct fw_ws_inflater *inflater, struct fw_bytes messa
 
 /* Inflates the next piece of the message.
  *
+ * A reference farther back than the agreed window is malformed, but only found out when it reaches
+ * behind what this call wrote: zlib's window is all it looks at.
+ *
  * out          room for out_room octets, at least 1; never written beyond bytes_max in all
  * returns      octets written, at most FW_WS_INFLATE_STEP_BYTES; 0 at the message's end
  * errors       FW_ERR_WS_INFLATE (malformed, or cut short), FW_ERR_WS_MESSAGE_TOO_LARGE (it becomes

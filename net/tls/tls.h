@@ -1,10 +1,10 @@
 /* tls.h: TLS between the socket's bytes and the session's.
  *
- * Cipher bytes go in and come out, plain bytes come out and go in. There is no file descriptor here,
- * no clock but the tickets', and nothing above net/conn knows that TLS runs. wolfSSL does the
+ * Cipher bytes go in and come out, plain bytes come out and go in. There is no file descriptor
+ * here, no clock but the tickets', and nothing above net/conn knows that TLS runs. wolfSSL does the
  * protocol and the cryptography (tls_wolfssl.c); what is ours is around it: the guards that stand
- * whatever its version (tls_guard.c), certificates and their reload (tls_context.c), who the peer is
- * (tls_peer.c), tickets (tls_ticket.c), the throw-away certificate (tls_self_signed.c).
+ * whatever its version (tls_guard.c), certificates and their reload (tls_context.c), who the peer
+ * is (tls_peer.c), tickets (tls_ticket.c), the throw-away certificate (tls_self_signed.c).
  *
  * One connection, as a server:
  *
@@ -27,9 +27,9 @@
  * made for a peer that has not shown a whole, plausible ClientHello.
  *
  * Copies: plain bytes are copied once into a record and encrypted there, and the record is copied
- * into the sink; wolfSSL gives no way round either. Measured, the two are 5 % of the cost of a 16 KiB
- * record; taking the traffic keys out of wolfSSL and sealing records here would save them, and would
- * make this folder responsible for every post-handshake rule of RFC 8446.
+ * into the sink; wolfSSL gives no way round either. Measured, the two are 5 % of the cost of a 16
+ * KiB record; taking the traffic keys out of wolfSSL and sealing records here would save them, and
+ * would make this folder responsible for every post-handshake rule of RFC 8446.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -219,8 +219,8 @@ void fw_tls_place_put(struct fw_tls_place *place, struct fw_tls_context *context
 
 /* ---- tickets (RFC 5077, RFC 8446 section 4.6.1) ---- */
 
-/* How long a key makes new tickets, and how many older ones still open theirs: a ticket works for at
- * least 2 hours and at most 3. */
+/* How long a key makes new tickets, and how many older ones still open theirs: a ticket works for
+ * at least 2 hours and at most 3. */
 #define FW_TLS_TICKET_ROTATE_MS  (60u * 60u * 1000u)
 #define FW_TLS_TICKET_KEYS_COUNT 3
 /* RFC 8446's own bound is 7 days; ours holds whatever the rotation. */
@@ -273,7 +273,8 @@ struct fw_tls_sink {
     bool (*grow)(struct fw_tls_sink *sink, size_t more);
 };
 
-/* A `grow` for sinks whose bytes come from fw_mem_alloc; begin with all zero, free `bytes` after. */
+/* A `grow` for sinks whose bytes come from fw_mem_alloc; begin with all zero, free `bytes` after.
+ */
 bool fw_tls_sink_grow(struct fw_tls_sink *sink, size_t more);
 
 enum fw_tls_state {
@@ -302,8 +303,8 @@ void fw_tls_destroy(struct fw_tls *tls);
 
 enum fw_tls_state fw_tls_state(const struct fw_tls *tls);
 
-/* Lends cipher bytes, until fw_tls_plain returns 0 or an error, or fw_tls_keep is called. A server's
- * connection copies them as long as it is not past HELLO_READY.
+/* Lends cipher bytes, until fw_tls_plain returns 0 or an error, or fw_tls_keep is called. A
+ * server's connection copies them as long as it is not past HELLO_READY.
  *
  * errors       FW_ERR_TLS_NOT_TLS, FW_ERR_TLS_HELLO, FW_ERR_TLS_HELLO_TOO_LARGE, FW_ERR_TLS_CIPHER,
  *              -ENOMEM, and the connection's error when it has failed before; one more fw_tls_plain
@@ -358,7 +359,8 @@ const char *fw_tls_version(const struct fw_tls *tls);
 const char *fw_tls_cipher(const struct fw_tls *tls);
 bool fw_tls_resumed(const struct fw_tls *tls);
 
-/* Heap bytes of this connection that are not in fw_tls_memory: its own struct, cut records, names. */
+/* Heap bytes of this connection that are not in fw_tls_memory: its own struct, cut records, names.
+ */
 size_t fw_tls_bytes(const struct fw_tls *tls);
 
 /* Keeps what an open client connection needs to resume with the same host.

@@ -60,7 +60,8 @@ static int refuse_library(struct making *making, const char *what, int library_e
 static void warn(struct making *making, const char *what, const char *warning)
 {
     size_t at = strlen(making->why);
-    snprintf(making->why + at, making->why_bytes - at, "%s%s: %s", at > 0 ? "; " : "", what, warning);
+    snprintf(making->why + at, making->why_bytes - at, "%s%s: %s", at > 0 ? "; " : "", what,
+             warning);
 }
 
 /* ---- rules ---- */
@@ -166,16 +167,16 @@ static bool is_pem(struct fw_bytes bytes)
 static int use_certificate(WOLFSSL_CTX *ctx, struct fw_bytes certificate)
 {
     if (is_pem(certificate))
-        return wolfSSL_CTX_use_certificate_chain_buffer(ctx, certificate.at, (long)certificate.count);
+        return wolfSSL_CTX_use_certificate_chain_buffer(ctx, certificate.at,
+                                                        (long)certificate.count);
     return wolfSSL_CTX_use_certificate_buffer(ctx, certificate.at, (long)certificate.count,
                                               WOLFSSL_FILETYPE_ASN1);
 }
 
 static int use_key(WOLFSSL_CTX *ctx, struct fw_bytes key)
 {
-    return wolfSSL_CTX_use_PrivateKey_buffer(ctx, key.at, (long)key.count,
-                                             is_pem(key) ? WOLFSSL_FILETYPE_PEM
-                                                         : WOLFSSL_FILETYPE_ASN1);
+    return wolfSSL_CTX_use_PrivateKey_buffer(
+        ctx, key.at, (long)key.count, is_pem(key) ? WOLFSSL_FILETYPE_PEM : WOLFSSL_FILETYPE_ASN1);
 }
 
 /* Adds a name to a list of strings; -ENOMEM when it cannot. */
@@ -210,9 +211,9 @@ static int read_names(struct fw_tls_identity *identity, const DecodedCert *parse
                               (struct fw_bytes){(const uint8_t *)name->name, (size_t)name->len});
     }
     if (status == 0 && parsed->altNames == NULL && parsed->subjectCN != NULL)
-        status = add_name(identity, &bytes,
-                          (struct fw_bytes){(const uint8_t *)parsed->subjectCN,
-                                            (size_t)parsed->subjectCNLen});
+        status = add_name(
+            identity, &bytes,
+            (struct fw_bytes){(const uint8_t *)parsed->subjectCN, (size_t)parsed->subjectCNLen});
     return status;
 }
 
@@ -242,12 +243,37 @@ static int read_leaf(struct making *making, struct fw_tls_identity *identity, co
     if (!is_pem(certificate))
         return read_certificate(making, identity, what, certificate);
     DerBuffer *der = NULL;
-    int error = wc_PemToDer(certificate.at, (long)certificate.count, CERT_TYPE, &der, NULL, NULL, NULL);
+    int error =
+        wc_PemToDer(certificate.at, (long)certificate.count, CERT_TYPE, &der, NULL, NULL, NULL);
     if (error != 0)
         return refuse_library(making, what, error);
     int status =
         read_certificate(making, identity, what, (struct fw_bytes){der->buffer, der->length});
     wc_FreeDer(&der);
+    return status;
+}
+
+/* Whether the two belong together: asked, and then tried, since some wolfSSLs always say yes. */
+static int check_key(struct making *making, const char *what, const char *what_key,
+                     struct fw_bytes certificate, struct fw_bytes key)
+{
+    WOLFSSL_CTX *plain = wolfSSL_CTX_new(wolfSSLv23_server_method());
+    if (plain == NULL)
+        return refuse(making, -ENOMEM, what, "out of memory");
+    int loaded = use_certificate(plain, certificate);
+    if (loaded == WOLFSSL_SUCCESS)
+        loaded = use_key(plain, key);
+    int status = FW_ERR_TLS_KEY_MISMATCH;
+    if (loaded != WOLFSSL_SUCCESS)
+        status = refuse_library(making, what_key, loaded);
+    else if (wolfSSL_CTX_check_private_key(plain) == WOLFSSL_SUCCESS)
+        status = fw_tls_rehearse(plain);
+    if (status == FW_ERR_TLS_KEY_MISMATCH)
+        snprintf(making->why, making->why_bytes,
+                 "%s: this key does not belong to the certificate %s", what_key, what);
+    else if (status == -ENOMEM)
+        refuse(making, status, what, "out of memory");
+    wolfSSL_CTX_free(plain);
     return status;
 }
 
@@ -260,11 +286,9 @@ static int load_identity(struct making *making, struct fw_tls_identity *identity
     loaded = use_key(identity->ctx, key);
     if (loaded != WOLFSSL_SUCCESS)
         return refuse_library(making, what_key, loaded);
-    if (wolfSSL_CTX_check_private_key(identity->ctx) != WOLFSSL_SUCCESS) {
-        snprintf(making->why, making->why_bytes, "%s: this key does not belong to the certificate %s",
-                 what_key, what);
-        return FW_ERR_TLS_KEY_MISMATCH;
-    }
+    int status = check_key(making, what, what_key, certificate, key);
+    if (status != 0)
+        return status;
     return read_leaf(making, identity, what, certificate);
 }
 
@@ -277,7 +301,8 @@ static int load_identity_files(struct making *making, struct fw_tls_identity *id
                                   making->why_bytes, &certificate);
     if (status != 0)
         return status;
-    status = fw_tls_file_read(from->key_file, FW_TLS_FILE_SECRET, making->why, making->why_bytes, &key);
+    status =
+        fw_tls_file_read(from->key_file, FW_TLS_FILE_SECRET, making->why, making->why_bytes, &key);
     if (status != 0)
         goto clear_certificate;
     status = load_identity(making, identity, from->certificate_file, from->key_file,

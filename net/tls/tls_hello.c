@@ -5,7 +5,8 @@
  *      legacy_session_id            length (1), at most 32
  *      cipher_suites                length (2), even, not empty
  *      legacy_compression_methods   length (1), not empty
- *      extensions                   length (2): type (2), length (2), data; may be missing in TLS 1.2
+ *      extensions                   length (2): type (2), length (2), data; may be missing in
+ * TLS 1.2
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -91,8 +92,8 @@ static bool read_server_name(struct reader extension, char *host_out)
     return !list.bad && !extension.bad && extension.left == 0;
 }
 
-/* Whether the peer names a group of ours. Asked here because wolfSSL, when there is none, goes on and
- * answers with one that was not offered. */
+/* Whether the peer names a group of ours. Asked here because wolfSSL, when there is none, goes on
+ * and answers with one that was not offered. */
 static bool has_our_group(struct reader extension)
 {
     struct reader list = take_counted(&extension, 2);

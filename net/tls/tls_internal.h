@@ -20,7 +20,8 @@
 #error "this wolfSSL lacks what Fanwire needs: TLS 1.3, SNI, ALPN, session tickets, AES-GCM, ECC"
 #endif
 #ifndef WOLFSSL_ALWAYS_VERIFY_CB
-#error "wolfSSL must be built with WOLFSSL_ALWAYS_VERIFY_CB: the second look at certificates needs it"
+#error                                                                                             \
+    "wolfSSL must be built with WOLFSSL_ALWAYS_VERIFY_CB: the second look at certificates needs it"
 #endif
 
 #ifndef FW_WOLFSSL_LIBCRYPTO
@@ -62,7 +63,7 @@ struct fw_tls {
     uint32_t stash_capacity;
 
     struct fw_tls_guard guard;
-    uint8_t state; /* enum fw_tls_state */
+    uint8_t state;      /* enum fw_tls_state */
     uint32_t cut_bytes; /* of the record in the stash, once its header is judged; else 0 */
     bool peer_checked;
     bool session_checked; /* client: it was when the session that is resumed was made */
@@ -112,9 +113,32 @@ int fw_tls_ticket_seal(WOLFSSL *ssl, unsigned char name[WOLFSSL_TICKET_NAME_SZ],
 /* The identity for a server name; the first when there is none for it or `host` is NULL. */
 struct fw_tls_identity *fw_tls_context_choose(struct fw_tls_context *context, const char *host);
 
-/* ---- tls_wolfssl.c: its ends of the memory queues, for wolfSSL_CTX_SetIORecv and IOSend ---- */
+/* ---- tls_rehearsal.c ---- */
 
+/* Shakes hands with itself, to see whether a server's key belongs to its certificate.
+ *
+ * server_ctx   a ctx of its own, with nothing but the two in it
+ * errors       FW_ERR_TLS_KEY_MISMATCH, -ENOMEM
+ */
+int fw_tls_rehearse(WOLFSSL_CTX *server_ctx);
+
+/* ---- tls_wolfssl.c ---- */
+
+/* The callback for wolfSSL_CTX_SetIORecv: gives wolfSSL the record that was opened for it. */
 int fw_tls_io_receive(WOLFSSL *ssl, char *bytes, int bytes_count, void *tls);
+
+/* Fails a connection for good; returns `status`. */
+int fw_tls_fail(struct fw_tls *tls, int status);
+
+/* Fails it for an error of wolfSSL's; returns the clearest status there is. */
+int fw_tls_fail_library(struct fw_tls *tls, int library_error);
+
+/* ---- tls_send.c ---- */
+
+/* The callback for wolfSSL_CTX_SetIOSend: appends to the sink of the call that runs. */
 int fw_tls_io_send(WOLFSSL *ssl, char *bytes, int bytes_count, void *tls);
+
+/* Whether there is room for `more` bytes, or can be made. */
+bool fw_tls_sink_reserve(struct fw_tls_sink *sink, size_t more);
 
 #endif

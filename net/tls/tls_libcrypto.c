@@ -2,8 +2,9 @@
  *
  * Debian's wolfSSL does AES-GCM in portable C, at a thirtieth of the speed, and seeds every session
  * from /dev/urandom by name, which fails when descriptors run out. It can hand such work to a
- * device; here that is OpenSSL's libcrypto, for AES-GCM, for P-256, and for random bytes. What it does
- * not take, wolfSSL does itself. A build of wolfSSL with its own assembly compiles none of this.
+ * device; here that is OpenSSL's libcrypto, for AES-GCM, for P-256, and for random bytes. What it
+ * does not take, wolfSSL does itself. A build of wolfSSL with its own assembly compiles none of
+ * this.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -36,8 +37,8 @@
 
 /* ---- AES-GCM ---- */
 
-/* One direction's cipher, with the key it had last: a peer that sends much keeps it. Each thread has
- * its own, freed by fw_tls_libcrypto_thread_stop. */
+/* One direction's cipher, with the key it had last: a peer that sends much keeps it. Each thread
+ * has its own, freed by fw_tls_libcrypto_thread_stop. */
 struct gcm {
     EVP_CIPHER_CTX *cipher;
     uint8_t key[32];
@@ -84,7 +85,8 @@ static bool run_gcm(EVP_CIPHER_CTX *cipher, const byte *bound, word32 bound_byte
                     byte *out, word32 bytes)
 {
     int done = 0;
-    return (bound_bytes == 0 || EVP_CipherUpdate(cipher, NULL, &done, bound, (int)bound_bytes) == 1) &&
+    return (bound_bytes == 0 ||
+            EVP_CipherUpdate(cipher, NULL, &done, bound, (int)bound_bytes) == 1) &&
            (bytes == 0 || EVP_CipherUpdate(cipher, out, &done, in, (int)bytes) == 1);
 }
 
@@ -95,14 +97,13 @@ static int gcm_seal(wc_CryptoInfo *info)
         return CRYPTOCB_UNAVAILABLE;
     int done = 0;
     uint8_t last[16];
-    bool good =
-        begin_gcm(&sealing, aes, info->cipher.aesgcm_enc.iv, true) &&
-        run_gcm(sealing.cipher, info->cipher.aesgcm_enc.authIn, info->cipher.aesgcm_enc.authInSz,
-                info->cipher.aesgcm_enc.in, info->cipher.aesgcm_enc.out,
-                info->cipher.aesgcm_enc.sz) &&
-        EVP_CipherFinal_ex(sealing.cipher, last, &done) == 1 &&
-        EVP_CIPHER_CTX_ctrl(sealing.cipher, EVP_CTRL_GCM_GET_TAG, 16,
-                            info->cipher.aesgcm_enc.authTag) == 1;
+    bool good = begin_gcm(&sealing, aes, info->cipher.aesgcm_enc.iv, true) &&
+                run_gcm(sealing.cipher, info->cipher.aesgcm_enc.authIn,
+                        info->cipher.aesgcm_enc.authInSz, info->cipher.aesgcm_enc.in,
+                        info->cipher.aesgcm_enc.out, info->cipher.aesgcm_enc.sz) &&
+                EVP_CipherFinal_ex(sealing.cipher, last, &done) == 1 &&
+                EVP_CIPHER_CTX_ctrl(sealing.cipher, EVP_CTRL_GCM_GET_TAG, 16,
+                                    info->cipher.aesgcm_enc.authTag) == 1;
     return good ? 0 : WC_HW_E;
 }
 
@@ -158,7 +159,8 @@ static EC_POINT *take_public(ecc_key *key)
     uint8_t encoded[1 + 2 * P256_BYTES] = {POINT_CONVERSION_UNCOMPRESSED};
     word32 x_bytes = P256_BYTES;
     word32 y_bytes = P256_BYTES;
-    if (wc_ecc_export_public_raw(key, encoded + 1, &x_bytes, encoded + 1 + P256_BYTES, &y_bytes) != 0 ||
+    if (wc_ecc_export_public_raw(key, encoded + 1, &x_bytes, encoded + 1 + P256_BYTES, &y_bytes) !=
+            0 ||
         x_bytes != P256_BYTES || y_bytes != P256_BYTES)
         return NULL;
     EC_POINT *point = EC_POINT_new(p256);
@@ -181,8 +183,8 @@ static int make_key(wc_CryptoInfo *info)
     int error = WC_HW_E;
     if (made != NULL && EC_KEY_set_group(made, p256) == 1 && EC_KEY_generate_key(made) == 1 &&
         BN_bn2binpad(EC_KEY_get0_private_key(made), scalar, sizeof scalar) == P256_BYTES &&
-        EC_POINT_point2oct(p256, EC_KEY_get0_public_key(made), POINT_CONVERSION_UNCOMPRESSED, encoded,
-                           sizeof encoded, NULL) == sizeof encoded)
+        EC_POINT_point2oct(p256, EC_KEY_get0_public_key(made), POINT_CONVERSION_UNCOMPRESSED,
+                           encoded, sizeof encoded, NULL) == sizeof encoded)
         error = wc_ecc_import_unsigned(key, encoded + 1, encoded + 1 + P256_BYTES, scalar,
                                        ECC_SECP256R1);
     OPENSSL_cleanse(scalar, sizeof scalar);
@@ -215,8 +217,8 @@ static int sign(wc_CryptoInfo *info)
     unsigned bytes = 0;
     int error = WC_HW_E;
     if (own != NULL && (unsigned)ECDSA_size(own) <= *info->pk.eccsign.outlen &&
-        ECDSA_sign(0, info->pk.eccsign.in, (int)info->pk.eccsign.inlen, info->pk.eccsign.out, &bytes,
-                   own) == 1) {
+        ECDSA_sign(0, info->pk.eccsign.in, (int)info->pk.eccsign.inlen, info->pk.eccsign.out,
+                   &bytes, own) == 1) {
         *info->pk.eccsign.outlen = bytes;
         error = 0;
     }

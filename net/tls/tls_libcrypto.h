@@ -1,5 +1,5 @@
-/* tls_libcrypto.h: libcrypto as wolfSSL's crypto device. The one file behind it cannot see wolfSSL's
- * TLS headers, whose OpenSSL layer takes the names of the real one; so this is apart.
+/* tls_libcrypto.h: libcrypto as wolfSSL's crypto device. The one file behind it cannot see
+ * wolfSSL's TLS headers, whose OpenSSL layer takes the names of the real one; so this is apart.
  *
  * Thread: any, where not said.
  *

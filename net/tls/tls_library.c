@@ -119,14 +119,16 @@ void fw_tls_library(char *line_out, size_t line_bytes)
     if (!fw_tls_library_is_slow())
         snprintf(line_out, line_bytes, "wolfSSL %s with its own assembly", version);
     else if (fw_tls_libcrypto_version() != NULL)
-        snprintf(line_out, line_bytes,
-                 "wolfSSL %s of the system, AES-GCM, P-256 and randomness by %s: expect 60 KB per idle "
-                 "connection instead of 3, and half as many handshakes, of a private build",
-                 version, fw_tls_libcrypto_version());
+        snprintf(
+            line_out, line_bytes,
+            "wolfSSL %s of the system, AES-GCM, P-256 and randomness by %s: expect 60 KB per idle "
+            "connection instead of 3, and half as many handshakes, of a private build",
+            version, fw_tls_libcrypto_version());
     else
-        snprintf(line_out, line_bytes,
-                 "wolfSSL %s without hardware AES: expect a thirtieth of the speed of a private build",
-                 version);
+        snprintf(
+            line_out, line_bytes,
+            "wolfSSL %s without hardware AES: expect a thirtieth of the speed of a private build",
+            version);
 }
 
 /* ---- threads ---- */

@@ -9,8 +9,8 @@
 
 #include "base/bytes.h"
 
-/* Whether a dNSName of a certificate is for a host: equal without regard to case, or "*" as its whole
- * left-most label for exactly one label, and at least two labels after it.
+/* Whether a dNSName of a certificate is for a host: equal without regard to case, or "*" as its
+ * whole left-most label for exactly one label, and at least two labels after it.
  *
  * source       RFC 9525, section 6.3
  */

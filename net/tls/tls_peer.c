@@ -28,8 +28,8 @@ static int verify_with(WOLFSSL_CERT_MANAGER *store, struct fw_bytes certificate)
 /* The chain once more, from its top, each link by the trusted CAs or by a link that held before it.
  *
  * wolfSSL's own walk adds the intermediates it has verified to the store of the ctx, which all
- * connections share, and let a leaf pass that carried a CA's names and another key (CVE-2026-93302).
- * This one starts from a clean store each time. */
+ * connections share, and let a leaf pass that carried a CA's names and another key
+ * (CVE-2026-93302). This one starts from a clean store each time. */
 static int verify_again(const struct fw_tls_context *context, const WOLFSSL_X509_STORE_CTX *store)
 {
     WOLFSSL_CERT_MANAGER *roots = wolfSSL_CTX_GetCertManager(context->roots);
@@ -74,7 +74,8 @@ static bool is_for_address(const DNS_entry *name, const char *host)
 static bool is_for_host(const DecodedCert *parsed, const char *host)
 {
     uint8_t address[16];
-    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    bool is_address =
+        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
     for (const DNS_entry *name = parsed->altNames; name != NULL; name = name->next) {
         struct fw_bytes text = {(const uint8_t *)name->name, (size_t)name->len};
         if (is_address ? is_for_address(name, host)

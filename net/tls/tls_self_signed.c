@@ -54,7 +54,8 @@ static size_t write_name(const char *host, uint8_t *out)
     return NAME_HEADER_BYTES + bytes;
 }
 
-/* Writes a sequence's tag and its length in the shortest form, as DER demands; the header's bytes. */
+/* Writes a sequence's tag and its length in the shortest form, as DER demands; the header's bytes.
+ */
 static size_t write_sequence_header(size_t content_bytes, uint8_t *out)
 {
     size_t at = 0;
@@ -87,7 +88,8 @@ static int write_names(const char *const *hosts, unsigned hosts_count, Cert *cer
     return 0;
 }
 
-static int fill_certificate(const char *const *hosts, unsigned hosts_count, unsigned days, Cert *cert)
+static int fill_certificate(const char *const *hosts, unsigned hosts_count, unsigned days,
+                            Cert *cert)
 {
     if (wc_InitCert(cert) != 0)
         return FW_ERR_TLS_LIBRARY;

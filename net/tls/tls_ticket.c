@@ -1,6 +1,7 @@
 /* tls_ticket.c: session tickets, sealed with keys of our own that change every hour.
  *
- *      ticket = key name (16) | nonce (12 of the 16 for an IV) | AES-256-GCM(session) | tag (16 of 32)
+ *      ticket = key name (16) | nonce (12 of the 16 for an IV) | AES-256-GCM(session) | tag (16 of
+ * 32)
  *
  * wolfSSL fills the session in and lays the four out; the key name and the nonce are authenticated
  * too. All workers share one struct, so a client resumes on whichever it lands. Keys never leave
@@ -56,8 +57,8 @@ static bool fill_random(void *bytes, size_t count)
 static bool make_key(struct ticket_key *key, uint64_t now_ms)
 {
     key->made_ms = now_ms;
-    key->present = fill_random(key->name, sizeof key->name) &&
-                   fill_random(key->secret, sizeof key->secret);
+    key->present =
+        fill_random(key->name, sizeof key->name) && fill_random(key->secret, sizeof key->secret);
     return key->present;
 }
 
@@ -122,11 +123,13 @@ static void rotate(struct fw_tls_tickets *tickets, uint64_t now_ms)
 }
 
 /* Copies the newest key, or the one that is called `name`. false when there is none. */
-static bool copy_key(struct fw_tls_tickets *tickets, const uint8_t *name, struct ticket_key *key_out)
+static bool copy_key(struct fw_tls_tickets *tickets, const uint8_t *name,
+                     struct ticket_key *key_out)
 {
     bool found = false;
     pthread_mutex_lock(&tickets->lock);
-    /* Read under the lock: a time from before another's rotation would look like an age of for ever. */
+    /* Read under the lock: a time from before another's rotation would look like an age of for
+     * ever. */
     rotate(tickets, tickets->now_ms(tickets->now_context));
     for (unsigned i = 0; i < FW_TLS_TICKET_KEYS_COUNT && !found; i++) {
         const struct ticket_key *key = &tickets->keys[i];

@@ -1,4 +1,4 @@
-/* tls_wolfssl.c: a connection's bytes through wolfSSL.
+/* tls_wolfssl.c: a connection's cipher bytes through wolfSSL, in, and its handshake.
  *
  * wolfSSL pulls its input through a callback, and here it gets one whole record at a time, that the
  * guard has judged by its header:
@@ -8,8 +8,8 @@
  *           +--a record's first part--+ (the stash, only while a record is cut)
  *
  * So wolfSSL never holds memory for bytes that have not come, and between two records we know
- * whether the last had data. Its output goes through fw_tls_io_send straight into the owner's sink;
- * there is always room, or the connection dies, so wolfSSL never waits for writing.
+ * whether the last had data. Its output goes straight into the owner's sink (tls_send.c); there is
+ * always room, or the connection dies, so wolfSSL never waits for writing.
  *
  *      HELLO --(a whole ClientHello)--> HELLO_READY --begin--> HANDSHAKE --step--> OPEN
  *                                                                                   |
@@ -30,23 +30,13 @@
 /* The least that the stash is made for, so that it does not grow byte by byte. */
 #define STASH_BYTES_MIN 512
 
-/* What a record has beside its plaintext: header 5, explicit nonce 8, inner type 1, tag 16. */
-#define RECORD_EXTRA_BYTES 32
-
-/* A piece with at least as much left is encrypted where it lies; smaller ones are gathered first.
- * Copying 8 KiB costs what a record's header, tag and call cost. */
-#define GATHER_BYTES_MAX 8192
-
-/* A client's ticket; larger ones are not worth keeping. */
-#define TICKET_BYTES_MAX 4096
-
 #define ALERT_RECORD_OVERFLOW   22
 #define ALERT_HANDSHAKE_FAILURE 40
 #define ALERT_DECODE_ERROR      50
 
 /* ---- small things ---- */
 
-static int fail(struct fw_tls *tls, int status)
+int fw_tls_fail(struct fw_tls *tls, int status)
 {
     tls->state = FW_TLS_FAILED;
     tls->status = status;
@@ -61,8 +51,8 @@ static void free_stash(struct fw_tls *tls)
     tls->stash_capacity = 0;
 }
 
-/* Appends to the stash, which grows by doubling up to what is wanted in all: announced lengths alone
- * allocate nothing. */
+/* Appends to the stash, which grows by doubling up to what is wanted in all: announced lengths
+ * alone allocate nothing. */
 static int append_stash(struct fw_tls *tls, const uint8_t *bytes, size_t count, size_t wanted)
 {
     size_t needed = tls->stash_bytes + count;
@@ -74,10 +64,10 @@ static int append_stash(struct fw_tls *tls, const uint8_t *bytes, size_t count, 
             capacity = wanted;
         if (capacity < needed)
             capacity = needed;
-        uint8_t *stash = tls->stash == NULL ? fw_mem_alloc(capacity)
-                                            : fw_mem_resize(tls->stash, capacity);
+        uint8_t *stash =
+            tls->stash == NULL ? fw_mem_alloc(capacity) : fw_mem_resize(tls->stash, capacity);
         if (stash == NULL)
-            return fail(tls, -ENOMEM);
+            return fw_tls_fail(tls, -ENOMEM);
         tls->stash = stash;
         tls->stash_capacity = (uint32_t)capacity;
     }
@@ -93,25 +83,6 @@ static char *copy_string(const char *string)
     if (copy != NULL)
         memcpy(copy, string, bytes);
     return copy;
-}
-
-bool fw_tls_sink_grow(struct fw_tls_sink *sink, size_t more)
-{
-    size_t capacity = sink->capacity < 4096 ? 4096 : sink->capacity;
-    while (capacity - sink->count < more)
-        capacity *= 2;
-    uint8_t *bytes = sink->bytes == NULL ? fw_mem_alloc(capacity)
-                                         : fw_mem_resize(sink->bytes, capacity);
-    if (bytes == NULL)
-        return false;
-    sink->bytes = bytes;
-    sink->capacity = capacity;
-    return true;
-}
-
-static bool reserve(struct fw_tls_sink *sink, size_t more)
-{
-    return sink->capacity - sink->count >= more || sink->grow(sink, more);
 }
 
 /* ---- records in ---- */
@@ -147,11 +118,11 @@ static int gather(struct fw_tls *tls, size_t wanted)
 static ssize_t judge(struct fw_tls *tls, const uint8_t *header)
 {
     ssize_t record_bytes = fw_tls_guard_record(&tls->guard, phase(tls), header);
-    return record_bytes < 0 ? fail(tls, (int)record_bytes) : record_bytes;
+    return record_bytes < 0 ? fw_tls_fail(tls, (int)record_bytes) : record_bytes;
 }
 
-/* Goes on with a record that was cut. Its header is judged when it becomes whole, once: that is what
- * tls->cut_bytes, the length it said, remembers. */
+/* Goes on with a record that was cut. Its header is judged when it becomes whole, once: that is
+ * what tls->cut_bytes, the length it said, remembers. */
 static int open_cut_record(struct fw_tls *tls)
 {
     if (tls->cut_bytes == 0) {
@@ -204,24 +175,12 @@ int fw_tls_io_receive(WOLFSSL *ssl, char *bytes, int bytes_count, void *context)
     struct fw_tls *tls = context;
     if (tls->record_bytes == 0)
         return WOLFSSL_CBIO_ERR_WANT_READ;
-    size_t count = (size_t)bytes_count < tls->record_bytes ? (size_t)bytes_count : tls->record_bytes;
+    size_t count =
+        (size_t)bytes_count < tls->record_bytes ? (size_t)bytes_count : tls->record_bytes;
     memcpy(bytes, tls->record, count);
     tls->record += count;
     tls->record_bytes -= count;
     return (int)count;
-}
-
-int fw_tls_io_send(WOLFSSL *ssl, char *bytes, int bytes_count, void *context)
-{
-    (void)ssl;
-    struct fw_tls *tls = context;
-    if (tls->sink == NULL || !reserve(tls->sink, (size_t)bytes_count)) {
-        tls->status = -ENOMEM;
-        return WOLFSSL_CBIO_ERR_GENERAL;
-    }
-    memcpy(tls->sink->bytes + tls->sink->count, bytes, (size_t)bytes_count);
-    tls->sink->count += (size_t)bytes_count;
-    return bytes_count;
 }
 
 /* ---- failing ---- */
@@ -237,26 +196,26 @@ static int16_t fatal_alert(const struct fw_tls *tls)
 
 /* Finds the clearest name for why wolfSSL stopped: what the certificate callback found, what the
  * peer said, what the sink could not hold, and only then wolfSSL's own error. */
-static int fail_library(struct fw_tls *tls, int library_error)
+int fw_tls_fail_library(struct fw_tls *tls, int library_error)
 {
     tls->library_error = library_error;
     if (tls->peer_status != 0)
-        return fail(tls, tls->peer_status);
+        return fw_tls_fail(tls, tls->peer_status);
     if (tls->status != 0)
-        return fail(tls, tls->status);
+        return fw_tls_fail(tls, tls->status);
     if (library_error == VERIFY_CERT_ERROR) /* and yet no certificate was judged */
-        return fail(tls, FW_ERR_TLS_CERT_MISSING);
+        return fw_tls_fail(tls, FW_ERR_TLS_CERT_MISSING);
     tls->alert = fatal_alert(tls);
     if (tls->alert >= 0 && (library_error == FATAL_ERROR || library_error == WOLFSSL_FATAL_ERROR))
-        return fail(tls, FW_ERR_TLS_ALERT);
-    return fail(tls, fw_tls_status_of(library_error));
+        return fw_tls_fail(tls, FW_ERR_TLS_ALERT);
+    return fw_tls_fail(tls, fw_tls_status_of(library_error));
 }
 
 /* A peer that is refused before wolfSSL has a session for it is told why as well, once. */
 static void send_owed_alert(struct fw_tls *tls, struct fw_tls_sink *sink)
 {
     const uint8_t record[] = {FW_TLS_ALERT, 3, 3, 0, 2, 2, tls->alert_owed};
-    if (tls->alert_owed == 0 || !reserve(sink, sizeof record))
+    if (tls->alert_owed == 0 || !fw_tls_sink_reserve(sink, sizeof record))
         return;
     memcpy(sink->bytes + sink->count, record, sizeof record);
     sink->count += sizeof record;
@@ -271,7 +230,7 @@ static int fail_hello(struct fw_tls *tls, int status)
         tls->alert_owed = ALERT_RECORD_OVERFLOW;
     else if (status == FW_ERR_TLS_CIPHER)
         tls->alert_owed = ALERT_HANDSHAKE_FAILURE;
-    return fail(tls, status);
+    return fw_tls_fail(tls, status);
 }
 
 /* ---- the handshake ---- */
@@ -281,7 +240,7 @@ static int begin_session(struct fw_tls *tls, struct fw_tls_identity *identity)
     const struct fw_tls_context *context = tls->context;
     tls->ssl = wolfSSL_new(identity->ctx);
     if (tls->ssl == NULL)
-        return fail(tls, -ENOMEM);
+        return fw_tls_fail(tls, -ENOMEM);
     wolfSSL_SetIOReadCtx(tls->ssl, tls);
     wolfSSL_SetIOWriteCtx(tls->ssl, tls);
     wolfSSL_SetCertCbCtx(tls->ssl, tls);
@@ -291,8 +250,8 @@ static int begin_session(struct fw_tls *tls, struct fw_tls_identity *identity)
         int used = wolfSSL_UseALPN(tls->ssl, alpn, (unsigned)strlen(alpn),
                                    WOLFSSL_ALPN_FAILED_ON_MISMATCH);
         if (used != WOLFSSL_SUCCESS)
-            return fail(tls, used == MEMORY_E || used == MEMORY_ERROR ? -ENOMEM
-                                                                      : FW_ERR_TLS_LIBRARY);
+            return fw_tls_fail(tls, used == MEMORY_E || used == MEMORY_ERROR ? -ENOMEM
+                                                                             : FW_ERR_TLS_LIBRARY);
     }
     return 0;
 }
@@ -317,18 +276,18 @@ static int become_open(struct fw_tls *tls)
     if (tls->session_checked && wolfSSL_session_reused(tls->ssl))
         tls->peer_checked = true;
     if (tls->context->checks_peer && !tls->peer_checked)
-        return fail(tls, FW_ERR_TLS_CERT_MISSING);
+        return fw_tls_fail(tls, FW_ERR_TLS_CERT_MISSING);
     int plain_max = wolfSSL_GetMaxOutputSize(tls->ssl);
     if (plain_max <= 0)
-        return fail(tls, FW_ERR_TLS_LIBRARY);
+        return fw_tls_fail(tls, FW_ERR_TLS_LIBRARY);
     tls->record_plain_max =
         (uint16_t)(plain_max < FW_TLS_PLAIN_BYTES_MAX ? plain_max : FW_TLS_PLAIN_BYTES_MAX);
     tls->state = FW_TLS_OPEN;
     return 0;
 }
 
-/* One call of wolfSSL's, handshake or read. Bytes read; 0 when the handshake went on or more input is
- * wanted, which *wants_out tells; or the error. */
+/* One call of wolfSSL's, handshake or read. Bytes read; 0 when the handshake went on or more input
+ * is wanted, which *wants_out tells; or the error. */
 static ssize_t step(struct fw_tls *tls, uint8_t *out, size_t out_bytes, bool *wants_out)
 {
     int got;
@@ -354,7 +313,7 @@ static ssize_t step(struct fw_tls *tls, uint8_t *out, size_t out_bytes, bool *wa
         tls->state = FW_TLS_CLOSED;
         return FW_ERR_TLS_ENDED;
     }
-    return fail_library(tls, error);
+    return fw_tls_fail_library(tls, error);
 }
 
 static ssize_t run(struct fw_tls *tls, uint8_t *out, size_t out_bytes)
@@ -385,7 +344,7 @@ static int begin_client(struct fw_tls *tls, const struct fw_tls_session *session
                    inet_pton(AF_INET6, host, address) != 1;
     if (is_name && wolfSSL_UseSNI(tls->ssl, WOLFSSL_SNI_HOST_NAME, host,
                                   (unsigned short)strlen(host)) != WOLFSSL_SUCCESS)
-        return fail(tls, -ENOMEM);
+        return fw_tls_fail(tls, -ENOMEM);
     if (session != NULL && strcmp(session->host, host != NULL ? host : "") == 0 &&
         (session->peer_checked || !tls->context->checks_peer)) {
         wolfSSL_set_session(tls->ssl, session->session); /* if it refuses: a full handshake */
@@ -458,7 +417,7 @@ static int receive_hello(struct fw_tls *tls, const uint8_t *bytes, size_t bytes_
     if (whole <= 0)
         return whole < 0 ? fail_hello(tls, (int)whole) : 0;
     if (host[0] != '\0' && (tls->host = copy_string(host)) == NULL)
-        return fail(tls, -ENOMEM);
+        return fw_tls_fail(tls, -ENOMEM);
     tls->state = FW_TLS_HELLO_READY;
     return 0;
 }
@@ -476,7 +435,7 @@ static int keep(struct fw_tls *tls, const uint8_t *more, size_t more_count)
 {
     uint8_t *kept = fw_mem_alloc(tls->input_bytes + more_count);
     if (kept == NULL)
-        return fail(tls, -ENOMEM);
+        return fw_tls_fail(tls, -ENOMEM);
     memcpy(kept, tls->input, tls->input_bytes);
     if (more_count > 0)
         memcpy(kept + tls->input_bytes, more, more_count);
@@ -567,188 +526,4 @@ int fw_tls_keep(struct fw_tls *tls)
     if (tls->input_bytes == 0 || tls->kept != NULL)
         return 0;
     return keep(tls, NULL, 0);
-}
-
-/* ---- records out ---- */
-
-static int seal(struct fw_tls *tls, const uint8_t *plain, size_t count)
-{
-    int written = wolfSSL_write(tls->ssl, plain, (int)count);
-    if (written == (int)count)
-        return 0;
-    return fail_library(tls, wolfSSL_get_error(tls->ssl, written));
-}
-
-/* Where in the pieces the sending stands. */
-struct cursor {
-    const struct iovec *piece;
-    unsigned pieces_left;
-    size_t at; /* in *piece */
-};
-
-static size_t here(const struct cursor *cursor)
-{
-    return cursor->piece->iov_len - cursor->at;
-}
-
-static const uint8_t *advance(struct cursor *cursor, size_t count)
-{
-    const uint8_t *bytes = (const uint8_t *)cursor->piece->iov_base + cursor->at;
-    cursor->at += count;
-    while (cursor->pieces_left > 0 && cursor->at == cursor->piece->iov_len) {
-        cursor->piece++;
-        cursor->pieces_left--;
-        cursor->at = 0;
-    }
-    return bytes;
-}
-
-/* The bytes of small pieces from the cursor on, no more than fit a record. */
-static size_t gatherable(const struct cursor *cursor, size_t most)
-{
-    size_t sum = here(cursor);
-    for (unsigned i = 1; i < cursor->pieces_left && sum < most; i++) {
-        if (cursor->piece[i].iov_len >= GATHER_BYTES_MAX)
-            break;
-        sum += cursor->piece[i].iov_len;
-    }
-    return sum < most ? sum : most;
-}
-
-/* Encrypts what begins at the cursor as one record.
- *
- * Small pieces are gathered in the sink's free space, just where the record will stand: wolfSSL has
- * copied the plaintext into the record before it hands the record over, so the one may overwrite
- * the other. */
-static int send_record(struct fw_tls *tls, struct cursor *cursor)
-{
-    size_t most = tls->record_plain_max;
-    if (cursor->pieces_left == 1 || here(cursor) >= GATHER_BYTES_MAX) {
-        size_t count = here(cursor) < most ? here(cursor) : most;
-        return seal(tls, advance(cursor, count), count);
-    }
-    if (!reserve(tls->sink, gatherable(cursor, most) + RECORD_EXTRA_BYTES))
-        return fail(tls, -ENOMEM);
-    uint8_t *gathered = tls->sink->bytes + tls->sink->count;
-    size_t gathered_bytes = 0;
-    while (cursor->pieces_left > 0 && gathered_bytes < most && here(cursor) < GATHER_BYTES_MAX) {
-        size_t room = most - gathered_bytes;
-        size_t count = here(cursor) < room ? here(cursor) : room;
-        memcpy(gathered + gathered_bytes, advance(cursor, count), count);
-        gathered_bytes += count;
-    }
-    return seal(tls, gathered, gathered_bytes);
-}
-
-int fw_tls_send(struct fw_tls *tls, const struct iovec *pieces, unsigned pieces_count,
-                struct fw_tls_sink *sink)
-{
-    if (tls->state == FW_TLS_FAILED)
-        return tls->status;
-    fw_assert((tls->state == FW_TLS_OPEN || tls->state == FW_TLS_CLOSED) && !tls->ended);
-    int status = 0;
-    struct cursor cursor = {pieces, pieces_count, 0};
-    tls->sink = sink;
-    if (pieces_count > 0)
-        advance(&cursor, 0); /* over empty pieces */
-    while (cursor.pieces_left > 0 && status == 0)
-        status = send_record(tls, &cursor);
-    tls->sink = NULL;
-    return status;
-}
-
-int fw_tls_end(struct fw_tls *tls, struct fw_tls_sink *sink)
-{
-    if (tls->state == FW_TLS_FAILED)
-        return tls->status;
-    if (tls->ended || (tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED))
-        return 0;
-    tls->ended = true;
-    tls->sink = sink;
-    int told = wolfSSL_shutdown(tls->ssl);
-    tls->sink = NULL;
-    return told < 0 && tls->status != 0 ? fail(tls, tls->status) : 0;
-}
-
-/* ---- what was negotiated ---- */
-
-const char *fw_tls_server_name(const struct fw_tls *tls)
-{
-    return tls->host;
-}
-
-const char *fw_tls_alpn(const struct fw_tls *tls)
-{
-    char *name = NULL;
-    unsigned short bytes = 0;
-    if (tls->ssl == NULL || wolfSSL_ALPN_GetProtocol(tls->ssl, &name, &bytes) != WOLFSSL_SUCCESS)
-        return NULL;
-    /* There is one protocol that it can be; the context's own string lives longer. */
-    return bytes > 0 ? tls->context->alpn : NULL;
-}
-
-const char *fw_tls_peer_subject(const struct fw_tls *tls)
-{
-    return tls->peer_subject;
-}
-
-const char *fw_tls_version(const struct fw_tls *tls)
-{
-    return tls->ssl != NULL ? wolfSSL_get_version(tls->ssl) : NULL;
-}
-
-const char *fw_tls_cipher(const struct fw_tls *tls)
-{
-    return tls->ssl != NULL ? wolfSSL_get_cipher_name(tls->ssl) : NULL;
-}
-
-bool fw_tls_resumed(const struct fw_tls *tls)
-{
-    return tls->ssl != NULL && wolfSSL_session_reused(tls->ssl) != 0;
-}
-
-size_t fw_tls_bytes(const struct fw_tls *tls)
-{
-    size_t bytes = malloc_usable_size((void *)(uintptr_t)tls);
-    if (tls->stash != NULL)
-        bytes += malloc_usable_size(tls->stash);
-    if (tls->host != NULL)
-        bytes += malloc_usable_size(tls->host);
-    if (tls->peer_subject != NULL)
-        bytes += malloc_usable_size(tls->peer_subject);
-    return bytes;
-}
-
-static bool has_ticket(struct fw_tls *tls)
-{
-    unsigned char ticket[TICKET_BYTES_MAX];
-    word32 bytes = sizeof ticket;
-    return wolfSSL_get_SessionTicket(tls->ssl, ticket, &bytes) == WOLFSSL_SUCCESS && bytes > 0;
-}
-
-int fw_tls_session_save(struct fw_tls *tls, struct fw_tls_session **session_out)
-{
-    if ((tls->state != FW_TLS_OPEN && tls->state != FW_TLS_CLOSED) || !has_ticket(tls))
-        return FW_ERR_ABSENT;
-    const char *host = tls->host != NULL ? tls->host : "";
-    struct fw_tls_session *session = fw_mem_alloc(sizeof *session + strlen(host) + 1);
-    if (session == NULL)
-        return -ENOMEM;
-    session->session = wolfSSL_get1_session(tls->ssl);
-    if (session->session == NULL) {
-        fw_mem_free(session);
-        return FW_ERR_ABSENT;
-    }
-    session->peer_checked = tls->peer_checked;
-    memcpy(session->host, host, strlen(host) + 1);
-    *session_out = session;
-    return 0;
-}
-
-void fw_tls_session_destroy(struct fw_tls_session *session)
-{
-    if (session == NULL)
-        return;
-    wolfSSL_SESSION_free(session->session);
-    fw_mem_free(session);
 }

@@ -129,6 +129,7 @@ class Case:
         self.exact = data.get("exact", False)
         self.informational = data.get("informational", False)
         self.server_only = data.get("server_only", False)
+        self.client_only = data.get("client_only", False)
 
     def octets_count(self):
         return sum(len(step.payload) for step in self.steps if isinstance(step, Frame))

@@ -17,6 +17,7 @@ from . import link
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 READY = re.compile(r"^ready: listening on (\S+) \((uring|epoll), \d+ workers?\)$", re.MULTILINE)
 READY_SECONDS = 10
+START_SECONDS = 10
 STOP_SECONDS = 10
 
 # What the cases need: section 9 has messages of 16 MiB and of 65537 fragments.
@@ -142,14 +143,14 @@ class Client:
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
         )
 
-    async def session(self, play, seconds):
+    async def session(self, play, patience):
         """Starts the client against a listener of its own and plays on the connection it makes."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             process = await self.run(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
             connection = None
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(START_SECONDS * patience):
                     accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
                 connection = link.Link(accepted)
                 return await play(connection)

@@ -1,5 +1,5 @@
-/* test_tls_attack.c: what peers have sent to crash, stall or fill TLS servers. Each attack is refused,
- * crashes nothing, and costs little.
+/* test_tls_attack.c: what peers have sent to crash, stall or fill TLS servers. Each attack is
+ * refused, crashes nothing, and costs little.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -38,9 +38,8 @@ static void open_contexts(void)
 {
     server = pair_server_context();
     client = pair_client_context();
-    client_12 = pair_context(&(struct fw_tls_options){.role = FW_TLS_CLIENT,
-                                                      .ca_file = pki_shared()->ca_file,
-                                                      .versions = FW_TLS_12_ONLY});
+    client_12 = pair_context(&(struct fw_tls_options){
+        .role = FW_TLS_CLIENT, .ca_file = pki_shared()->ca_file, .versions = FW_TLS_12_ONLY});
 }
 
 static void close_contexts(void)
@@ -302,8 +301,8 @@ Test(tls_attack, is_not_what_an_honest_key_update_looks_like)
     pair_close(&pair);
 }
 
-/* RFC 8446, section 4.1.2: a ClientHello after the handshake is an error; TLS 1.2's renegotiation is
- * one that we do not take. */
+/* RFC 8446, section 4.1.2: a ClientHello after the handshake is an error; TLS 1.2's renegotiation
+ * is one that we do not take. */
 Test(tls_attack, with_renegotiation_is_refused)
 {
     for (int twelve = 0; twelve < 2; twelve++) {

@@ -22,7 +22,7 @@ static const struct {
     {H, {21, 3, 3, 0, 2}, 7},
     {H, {23, 3, 3, 0, 17}, 22},
     {H, {19, 3, 3, 0, 17}, FW_ERR_TLS_RECORD},
-    {H, {24, 3, 3, 0, 17}, FW_ERR_TLS_RECORD}, /* heartbeat */
+    {H, {24, 3, 3, 0, 17}, FW_ERR_TLS_RECORD},   /* heartbeat */
     {H, {0x80, 46, 1, 3, 1}, FW_ERR_TLS_RECORD}, /* SSLv2 */
     {H, {22, 2, 0, 0, 1}, FW_ERR_TLS_RECORD},
     {H, {22, 3, 5, 0, 1}, FW_ERR_TLS_RECORD},

@@ -219,9 +219,9 @@ static const struct {
     size_t bytes; /* each */
     unsigned records;
 } gatherings[] = {
-    {1, 1, 1},         {2, 10, 1},     {64, 100, 1},   {64, 256, 1},   {64, 257, 2},
-    {4, 4096, 1},      {5, 4096, 2},   {1, 16384, 1},  {1, 16385, 2},  {1, 40000, 3},
-    {2, 8192, 2},      {3, 16384, 3},  {64, 8000, 32},
+    {1, 1, 1},    {2, 10, 1},    {64, 100, 1},   {64, 256, 1},  {64, 257, 2},
+    {4, 4096, 1}, {5, 4096, 2},  {1, 16384, 1},  {1, 16385, 2}, {1, 40000, 3},
+    {2, 8192, 2}, {3, 16384, 3}, {64, 8000, 32},
 };
 
 /* RFC 8446, section 5.1: a record has up to 2^14 octets; the messages of a turn share them. */
@@ -239,7 +239,8 @@ Test(tls_data, of_one_call_shares_records)
         struct iovec pieces[64];
         for (unsigned p = 0; p < gatherings[i].pieces; p++)
             pieces[p] = (struct iovec){bytes, gatherings[i].bytes};
-        cr_assert_eq(fw_tls_send(pair.server.tls, pieces, gatherings[i].pieces, &pair.server.out), 0);
+        cr_assert_eq(fw_tls_send(pair.server.tls, pieces, gatherings[i].pieces, &pair.server.out),
+                     0);
         cr_expect_eq(records_in(&pair.server.out), gatherings[i].records, "%u of %zu: %u records",
                      gatherings[i].pieces, gatherings[i].bytes, records_in(&pair.server.out));
         pair.client.plain_count = 0;
@@ -270,9 +271,8 @@ Test(tls_data, gathers_pieces_of_mixed_and_no_size_in_order)
     struct pair pair = {.split = 0};
     pair_open(&pair, server, client, "example.test", NULL);
     pair_shake(&pair);
-    cr_assert_eq(fw_tls_send(pair.server.tls, pieces, sizeof sizes / sizeof sizes[0],
-                             &pair.server.out),
-                 0);
+    cr_assert_eq(
+        fw_tls_send(pair.server.tls, pieces, sizeof sizes / sizeof sizes[0], &pair.server.out), 0);
     pair_run(&pair);
     expect_pattern(&pair.client, at);
     cr_assert_eq(fw_tls_send(pair.server.tls, pieces, 1, &pair.server.out), 0);
@@ -389,9 +389,9 @@ static const struct {
     const char *host;
     const char *subject;
 } choices[] = {
-    {"example.test", "CN=s"},     {"EXAMPLE.Test", "CN=s"},   {"second.test", "CN=t"},
-    {"two.wild.test", "CN=s"},    {"one.wild.test", "CN=t"}, /* the exact one before the wild one */
-    {"192.0.2.7", "CN=s"},        {"2001:db8::7", "CN=s"},
+    {"example.test", "CN=s"},  {"EXAMPLE.Test", "CN=s"},  {"second.test", "CN=t"},
+    {"two.wild.test", "CN=s"}, {"one.wild.test", "CN=t"}, /* the exact one before the wild one */
+    {"192.0.2.7", "CN=s"},     {"2001:db8::7", "CN=s"},
 };
 
 Test(tls_sni, chooses_the_certificate)

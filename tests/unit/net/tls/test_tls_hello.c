@@ -165,11 +165,11 @@ static const struct {
     {"GET / HTTP/1.1\r\n", 16, FW_ERR_TLS_NOT_TLS},
     {"G", 1, FW_ERR_TLS_NOT_TLS},
     {"\x16\x02", 2, FW_ERR_TLS_NOT_TLS},
-    {"\x80\x34\x01\x00\x02", 5, FW_ERR_TLS_NOT_TLS}, /* SSLv2 */
+    {"\x80\x34\x01\x00\x02", 5, FW_ERR_TLS_NOT_TLS},         /* SSLv2 */
     {"\x15\x03\x01\x00\x02\x01\x00", 7, FW_ERR_TLS_NOT_TLS}, /* an alert first */
-    {"\x16\x03\x01\x00\x00", 5, FW_ERR_TLS_HELLO}, /* an empty record */
-    {"\x16\x03\x01\x00\x04\x02", 6, FW_ERR_TLS_HELLO}, /* a ServerHello */
-    {"\x16\x03\x01\x0f\xfb", 5, 0}, /* 4096 with its header: the most */
+    {"\x16\x03\x01\x00\x00", 5, FW_ERR_TLS_HELLO},           /* an empty record */
+    {"\x16\x03\x01\x00\x04\x02", 6, FW_ERR_TLS_HELLO},       /* a ServerHello */
+    {"\x16\x03\x01\x0f\xfb", 5, 0},                          /* 4096 with its header: the most */
     {"\x16\x03\x01\x0f\xfc", 5, FW_ERR_TLS_HELLO_TOO_LARGE},
     {"\x16\x03\x01\x40\x00", 5, FW_ERR_TLS_HELLO_TOO_LARGE},
     {"\x16\x03\x01\x00\x05\x01\x00\x10\x00", 9, 0},
@@ -193,7 +193,7 @@ Test(tls_hello, of_too_many_records_is_refused)
     char host[FW_TLS_HOST_CHARS_MAX + 1];
     for (size_t i = 0; i < sizeof bytes; i += 6)
         memcpy(bytes + i, "\x16\x03\x01\x00\x01\x00", 6);
-    bytes[5] = 1;           /* ClientHello ... */
+    bytes[5] = 1;            /* ClientHello ... */
     bytes[6 * 2 + 5] = 0x0f; /* ... of 3840 octets */
     ssize_t got = check(bytes, sizeof bytes, host);
     cr_expect_eq(got, FW_ERR_TLS_HELLO_TOO_LARGE, "%zd", got);
@@ -249,10 +249,14 @@ Test(tls_hello, takes_only_a_name_that_could_be_one)
         const char *given;
         const char *taken;
     } names[] = {
-        {"a", "a"},          {"xn--bcher-kva.TEST", "xn--bcher-kva.test"},
-        {"_srv.test", "_srv.test"}, {"192.0.2.1", "192.0.2.1"},
-        {"::1", ""},         {"a b", ""},
-        {"a/../b", ""},      {"\xc3\xa9.test", ""},
+        {"a", "a"},
+        {"xn--bcher-kva.TEST", "xn--bcher-kva.test"},
+        {"_srv.test", "_srv.test"},
+        {"192.0.2.1", "192.0.2.1"},
+        {"::1", ""},
+        {"a b", ""},
+        {"a/../b", ""},
+        {"\xc3\xa9.test", ""},
         {"a\r\nb", ""},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -289,10 +293,14 @@ Test(tls_hello, must_list_a_group_of_ours_when_it_lists_any)
         size_t count;
         bool ours;
     } lists[] = {
-        {"\0\x02\0\x1d", 4, true},         {"\0\x02\0\x17", 4, true},
-        {"\0\x02\0\x18", 4, true},         {"\0\x02\0\x19", 4, false}, /* P-521 */
-        {"\0\x04\0\x19\0\x1d", 6, true},   {"\0\x02\x01\x00", 4, false}, /* ffdhe2048 */
-        {"\0\0", 2, false},                {"\0\x04\0\x19", 4, false},
+        {"\0\x02\0\x1d", 4, true},
+        {"\0\x02\0\x17", 4, true},
+        {"\0\x02\0\x18", 4, true},
+        {"\0\x02\0\x19", 4, false}, /* P-521 */
+        {"\0\x04\0\x19\0\x1d", 6, true},
+        {"\0\x02\x01\x00", 4, false}, /* ffdhe2048 */
+        {"\0\0", 2, false},
+        {"\0\x04\0\x19", 4, false},
     };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         struct maker maker;

@@ -54,7 +54,6 @@ Test(tls_names, with_a_zero_inside_match_nothing)
     cr_expect_not(fw_tls_name_matches(bytes, "good.test.evil.test"));
 }
 
-
 static const struct {
     const char *der;
     size_t count;

@@ -42,8 +42,8 @@ static int judge_server(const struct pki_party *party, const char *host, const c
         struct pair pair = {.split = 0};
         pair_open(&pair, server, client, host, NULL);
         pair_run(&pair);
-        cr_assert(twelve == 0 || status == pair.client.status, "both versions agree: %d, %d", status,
-                  pair.client.status);
+        cr_assert(twelve == 0 || status == pair.client.status, "both versions agree: %d, %d",
+                  status, pair.client.status);
         status = pair.client.status;
         if (status != 0)
             cr_expect_neq(fw_tls_state(pair.server.tls), FW_TLS_HELLO_READY);
@@ -122,11 +122,15 @@ static const struct {
     const char *host;
     int expected;
 } hosts[] = {
-    {"example.test", 0},         {"EXAMPLE.TEST", 0},
-    {"a.wild.test", 0},          {"wild.test", FW_ERR_TLS_CERT_HOST},
+    {"example.test", 0},
+    {"EXAMPLE.TEST", 0},
+    {"a.wild.test", 0},
+    {"wild.test", FW_ERR_TLS_CERT_HOST},
     {"a.b.wild.test", FW_ERR_TLS_CERT_HOST},
-    {"192.0.2.7", 0},            {"192.0.2.8", FW_ERR_TLS_CERT_HOST},
-    {"2001:db8::7", 0},          {"2001:db8:0:0::7", 0},
+    {"192.0.2.7", 0},
+    {"192.0.2.8", FW_ERR_TLS_CERT_HOST},
+    {"2001:db8::7", 0},
+    {"2001:db8:0:0::7", 0},
     {"2001:db8::8", FW_ERR_TLS_CERT_HOST},
     {"s", FW_ERR_TLS_CERT_HOST}, /* its subject's name does not count */
 };
@@ -157,16 +161,14 @@ Test(tls_client, follows_a_chain_through_an_intermediate)
         struct pki_chain chain;
         if (!pki_chain_make(algorithms[i], &chain))
             cr_skip("the openssl command is not here");
-        struct fw_tls_context *client = pair_context(
-            &(struct fw_tls_options){.role = FW_TLS_CLIENT, .ca_file = chain.ca_file});
+        struct fw_tls_context *client =
+            pair_context(&(struct fw_tls_options){.role = FW_TLS_CLIENT, .ca_file = chain.ca_file});
         for (int whole = 0; whole < 2; whole++) {
-            struct fw_tls_certificate certificate = {
-                .certificate_file = whole ? chain.chain_file : chain.leaf_file,
-                .key_file = chain.key_file};
-            struct fw_tls_context *server =
-                pair_context(&(struct fw_tls_options){.role = FW_TLS_SERVER,
-                                                      .certificates = &certificate,
-                                                      .certificates_count = 1});
+            struct fw_tls_certificate certificate = {.certificate_file =
+                                                         whole ? chain.chain_file : chain.leaf_file,
+                                                     .key_file = chain.key_file};
+            struct fw_tls_context *server = pair_context(&(struct fw_tls_options){
+                .role = FW_TLS_SERVER, .certificates = &certificate, .certificates_count = 1});
             struct pair pair = {.split = 0};
             pair_open(&pair, server, client, "example.test", NULL);
             pair_run(&pair);
@@ -286,7 +288,8 @@ Test(tls_server, that_has_a_ca_wants_a_certificate_of_it)
         cr_expect_eq(judge_client(&pki->stranger, versions[i], subject, &theirs),
                      FW_ERR_TLS_CERT_ISSUER);
         cr_expect_eq(theirs, FW_ERR_TLS_ALERT, "%d", theirs);
-        cr_expect_eq(judge_client(&expired, versions[i], subject, &theirs), FW_ERR_TLS_CERT_EXPIRED);
+        cr_expect_eq(judge_client(&expired, versions[i], subject, &theirs),
+                     FW_ERR_TLS_CERT_EXPIRED);
         cr_expect_eq(judge_client(&self, versions[i], subject, &theirs),
                      FW_ERR_TLS_CERT_SELF_SIGNED);
     }

@@ -1,5 +1,5 @@
-/* test_tls_ticket.c: sessions that are resumed, and those that must not be (RFC 8446, section 4.6.1;
- * RFC 5077).
+/* test_tls_ticket.c: sessions that are resumed, and those that must not be (RFC 8446,
+ * section 4.6.1; RFC 5077).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -46,8 +46,8 @@ static struct fw_tls_context *make_client(enum fw_tls_versions versions)
                                                  .versions = versions});
 }
 
-/* Shakes, with a session or without; whether it was resumed. Keeps the new session, if there is one,
- * in *session_out. */
+/* Shakes, with a session or without; whether it was resumed. Keeps the new session, if there is
+ * one, in *session_out. */
 static bool shake(struct fw_tls_context *server, struct fw_tls_context *client,
                   const struct fw_tls_session *session, struct fw_tls_session **session_out)
 {
@@ -91,9 +91,9 @@ static const struct {
     unsigned used_after_minutes;
     bool resumed;
 } ages[] = {
-    {0, 0, true},   {0, 59, true},   {0, 61, true},    {59, 61, true},  {0, 119, true},
-    {0, 179, true}, {59, 178, true}, {0, 181, false},  {59, 182, false}, {0, 25 * 60, false},
-    {0, 100 * 60, false},
+    {0, 0, true},     {0, 59, true},       {0, 61, true},        {59, 61, true},
+    {0, 119, true},   {0, 179, true},      {59, 178, true},      {0, 181, false},
+    {59, 182, false}, {0, 25 * 60, false}, {0, 100 * 60, false},
 };
 
 /* A key seals for an hour and opens for two more. The server is busy meanwhile, so keys rotate. */

@@ -148,7 +148,8 @@ const char *pki_file(const void *bytes, size_t count, unsigned mode)
     return path;
 }
 
-static size_t write_pem(const char *kind, const uint8_t *der, size_t der_bytes, char *out, size_t room)
+static size_t write_pem(const char *kind, const uint8_t *der, size_t der_bytes, char *out,
+                        size_t room)
 {
     static byte base64[8192];
     word32 base64_bytes = sizeof base64;

@@ -52,10 +52,10 @@ void pki_chain_clear(const struct pki_chain *chain);
 struct pki {
     struct pki_party ca;
     struct pki_party other_ca;
-    struct pki_party server;       /* example.test, *.wild.test, 192.0.2.7, 2001:db8::7, by ca */
-    struct pki_party second;       /* second.test and one.wild.test, by ca */
-    struct pki_party client;       /* subject alice, by ca */
-    struct pki_party stranger;     /* subject alice, by other_ca */
+    struct pki_party server;   /* example.test, *.wild.test, 192.0.2.7, 2001:db8::7, by ca */
+    struct pki_party second;   /* second.test and one.wild.test, by ca */
+    struct pki_party client;   /* subject alice, by ca */
+    struct pki_party stranger; /* subject alice, by other_ca */
     const char *ca_file;
 };
 const struct pki *pki_shared(void);
