@@ -175,6 +175,7 @@ static void deliver(struct fw_uring *self, uint32_t slot, const struct io_uring_
     fw_assert(buffer->used <= FW_URING_BUFFER_BYTES);
     if (!(self->slots[slot].flags & (SLOT_CLOSING | SLOT_ENDED))) {
         self->base.stats.received_bytes += (uint64_t)cqe->res;
+        self->slots[slot].turn = (uint8_t)self->base.stats.turns;
         self->buffer_delivered = (int)id;
         self->base.events->on_received(self->base.owner, slot, bytes, (size_t)cqe->res);
         self->buffer_delivered = -1;
@@ -185,6 +186,28 @@ static void deliver(struct fw_uring *self, uint32_t slot, const struct io_uring_
         buffer->consumed = true;
     else
         fw_uring_give_buffer(self, id);
+}
+
+/* Arms a receive again. One that has used up the receive memory waits until those that found none
+ * are armed: else a flooding peer would take it all again before a quiet one is served. */
+static void rearm(struct fw_uring *self, uint32_t slot, bool starved)
+{
+    if (starved && self->slots[slot].turn == (uint8_t)self->base.stats.turns)
+        self->late[self->late_count++] = slot;
+    else
+        arm_receive(self, slot);
+}
+
+static void arm_late(struct fw_uring *self)
+{
+    for (uint32_t i = 0; i < self->late_count; i++) {
+        uint32_t slot = self->late[i];
+        const uint8_t flags = self->slots[slot].flags;
+        if ((flags & (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED | SLOT_RECEIVING)) ==
+            SLOT_OPEN)
+            arm_receive(self, slot);
+    }
+    self->late_count = 0;
 }
 
 static void received(struct fw_uring *self, uint32_t slot, const struct io_uring_cqe *cqe)
@@ -211,7 +234,7 @@ static void received(struct fw_uring *self, uint32_t slot, const struct io_uring
         return;
     /* Overflow, starvation and pauses end a multishot without losing data: arm it again. */
     if ((s->flags & (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED)) == SLOT_OPEN)
-        arm_receive(self, slot);
+        rearm(self, slot, cqe->res == -ENOBUFS);
     retire(self, slot);
 }
 
@@ -274,8 +297,14 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
     case FW_URING_ACCEPT:
         fw_uring_accepted(self, index, cqe->res);
         break;
+    case FW_URING_WATCH:
+        fw_uring_watched(self, index, cqe->res);
+        break;
+    case FW_URING_TICKET:
+        fw_uring_ticket_closed(self, cqe->res);
+        break;
     case FW_URING_HAND_OVER:
-        self->base.events->on_handed_over(self->base.owner, index, cqe->res < 0 ? cqe->res : 0);
+        fw_uring_handed_over(self, index, cqe->res);
         break;
     case FW_URING_SEND: /* reported in report_unsent */
     case FW_URING_CANCEL:
@@ -371,6 +400,7 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
         complete(self, &self->ring.cq.cqes[(head + i) & mask]);
     }
     io_uring_cq_advance(&self->ring, ready);
+    arm_late(self);
     if (!self->sends_unsettled && engine->events->on_turn_end != NULL)
         engine->events->on_turn_end(engine->owner);
     return 0;

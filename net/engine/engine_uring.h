@@ -39,6 +39,8 @@
 
 static_assert(FW_URING_PIECES_MAX >= FW_ENGINE_PIECES_MAX, "one gathered send always fits");
 
+static_assert(FW_URING_LISTENERS_MAX <= 32, "one bit each in listeners_watched");
+
 enum fw_uring_operation {
     FW_URING_RECEIVE = 1,
     FW_URING_SEND,
@@ -49,7 +51,9 @@ enum fw_uring_operation {
     FW_URING_ADOPT,
     FW_URING_WAKE,
     FW_URING_ACCEPT,
+    FW_URING_WATCH,
     FW_URING_HAND_OVER,
+    FW_URING_TICKET,
     FW_URING_IGNORED,
 };
 
@@ -68,6 +72,7 @@ struct fw_uring_slot {
     uint32_t tag;        /* of the adoption that waits */
     uint8_t flags;
     uint8_t pending; /* requests whose last completion has not come */
+    uint8_t turn;    /* low bits of the turn in which it last received */
 };
 
 struct fw_uring_buffer {
@@ -88,6 +93,8 @@ struct fw_uring {
     struct io_uring ring;
     struct fw_uring_slot *slots; /* mapped, touched on first use */
     uint32_t slots_max;
+    uint32_t *late; /* mapped: slots whose receive is armed behind all others of the turn */
+    uint32_t late_count;
     bool sends_unsettled;
     bool incremental;
     bool has_setsockopt;
@@ -107,6 +114,10 @@ struct fw_uring {
     int listen_fds[FW_URING_LISTENERS_MAX];
     unsigned listeners_count;
     bool accept_paused;
+    uint32_t tickets_used;    /* accepted connections that are the owner's */
+    uint32_t tickets_closing; /* those of them on their way out */
+    uint32_t accepts_armed;
+    uint32_t listeners_watched;      /* bits: polled, because there is no room to accept */
     struct fw_uring_accept *accepts; /* FW_URING_ACCEPTS for each listener */
 
     struct msghdr *gathers;
@@ -169,8 +180,11 @@ uint64_t fw_uring_monotonic_ms(void);
 extern const struct linger fw_uring_linger_abort;
 extern const struct fw_engine_ops fw_uring_ops;
 
-/* engine_uring_accept.c: the acceptor's part of the operations, and a completion of its. */
+/* engine_uring_accept.c: the acceptor's part of the operations, and its completions. */
 void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result);
+void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result);
+void fw_uring_ticket_closed(struct fw_uring *self, int result);
+void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);
 void fw_uring_accept_resume(struct fw_engine *engine);

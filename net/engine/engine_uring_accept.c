@@ -1,10 +1,11 @@
 /* engine_uring_accept.c: the listening side of the io_uring engine: accepts, and hand-overs to
  * other rings.
  *
- * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener: a multishot accept whose file
- * table is full accepts connections and drops them. A hand-over is a ring message that carries the
- * direct descriptor, linked to the closing of ours: refused by a full table, it breaks the link,
- * and the ticket is still the owner's.
+ * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener, and never more in flight than
+ * the table has room for: an accept whose file table is full takes the connection and drops it.
+ * While there is no room the listeners are polled, so that the owner is told when somebody waits. A
+ * hand-over is a ring message that carries the direct descriptor, linked to the closing of ours:
+ * refused by a full table, it breaks the link, and the ticket is still the owner's.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,17 +15,50 @@
 #include <fanwire/status.h>
 
 #include <errno.h>
+#include <poll.h>
 
-static void arm_accept(struct fw_uring *self, uint32_t index)
+/* Arms one accept, if the table has room for what it may bring. */
+static bool arm_accept(struct fw_uring *self, uint32_t index)
 {
     struct fw_uring_accept *accept = &self->accepts[index];
+    if (self->tickets_used + self->accepts_armed >= self->slots_max)
+        return false;
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     accept->peer_bytes = sizeof accept->peer;
     accept->armed = true;
+    self->accepts_armed++;
     io_uring_prep_accept_direct(sqe, self->listen_fds[accept->listener],
                                 (struct sockaddr *)&accept->peer, &accept->peer_bytes, 0, 0);
     sqe->file_index = IORING_FILE_INDEX_ALLOC; /* liburing 2.3 would add 1 to it, and make it 0 */
     sqe->user_data = fw_uring_tag(FW_URING_ACCEPT, 0, index);
+    return true;
+}
+
+/* No room for anybody: asks to be told when somebody waits at a listener. */
+static void watch_listeners(struct fw_uring *self)
+{
+    for (uint32_t i = 0; i < self->listeners_count; i++) {
+        if (self->listeners_watched & 1u << i)
+            continue;
+        self->listeners_watched |= 1u << i;
+        struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+        io_uring_prep_poll_add(sqe, self->listen_fds[i], POLLIN);
+        sqe->user_data = fw_uring_tag(FW_URING_WATCH, 0, i);
+    }
+}
+
+/* Arms every accept that is not, as far as there is room. */
+static void arm_accepts(struct fw_uring *self)
+{
+    uint32_t count = self->listeners_count * FW_URING_ACCEPTS;
+    if (self->accept_paused || self->accepts_armed == count)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!self->accepts[i].armed && !arm_accept(self, i))
+            break;
+    }
+    if (self->accepts_armed == 0)
+        watch_listeners(self);
 }
 
 static void pause_accepting(struct fw_uring *self, int status)
@@ -39,16 +73,57 @@ void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
 {
     struct fw_uring_accept *accept = &self->accepts[index];
     accept->armed = false;
+    self->accepts_armed--;
     if (result >= 0) {
         self->base.stats.accepted++;
+        self->tickets_used++;
         self->base.events->on_accepted(self->base.owner, (uint32_t)result,
                                        (const struct sockaddr *)&accept->peer, accept->peer_bytes);
     } else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
         pause_accepting(self, result);
     }
     /* Anything else (ECONNABORTED, EINTR, EPERM by a firewall) is that connection's, not ours. */
-    if (!self->accept_paused)
-        arm_accept(self, index);
+    if (!self->accept_paused && !accept->armed && !arm_accept(self, index))
+        arm_accepts(self);
+}
+
+void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
+{
+    self->listeners_watched &= ~(1u << listener);
+    if (self->accept_paused)
+        return;
+    if (result > 0 && self->tickets_used - self->tickets_closing >= self->slots_max)
+        pause_accepting(self, -ENFILE);
+    else if (self->tickets_closing == 0) /* else their ends arm */
+        arm_accepts(self);
+}
+
+/* Closes a ticket's descriptor; only when that is done is there room for another. */
+static void close_ticket(struct fw_uring *self, uint32_t ticket)
+{
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    io_uring_prep_close_direct(sqe, ticket);
+    sqe->user_data = fw_uring_tag(FW_URING_TICKET, 0, ticket);
+    self->tickets_closing++;
+}
+
+void fw_uring_ticket_closed(struct fw_uring *self, int result)
+{
+    self->tickets_closing--;
+    if (result == -ECANCELED) /* a hand-over was refused, and broke the link to this */
+        return;
+    fw_assert(self->tickets_used > 0);
+    self->tickets_used--;
+    arm_accepts(self);
+}
+
+void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result)
+{
+    /* The broken link has kept the descriptor: the owner tries again after ENFILE, and gives up
+     * after anything else. */
+    if (result < 0 && result != -ENFILE)
+        close_ticket(self, ticket);
+    self->base.events->on_handed_over(self->base.owner, ticket, result < 0 ? result : 0);
 }
 
 int fw_uring_listen(struct fw_engine *engine, int listen_fd)
@@ -65,12 +140,10 @@ int fw_uring_listen(struct fw_engine *engine, int listen_fd)
             return -ENOMEM;
     }
     self->listen_fds[self->listeners_count] = listen_fd;
-    for (size_t i = count - FW_URING_ACCEPTS; i < count; i++) {
+    for (size_t i = count - FW_URING_ACCEPTS; i < count; i++)
         self->accepts[i].listener = (uint16_t)self->listeners_count;
-        if (!self->accept_paused)
-            arm_accept(self, (uint32_t)i);
-    }
     self->listeners_count++;
+    arm_accepts(self);
     return 0;
 }
 
@@ -94,10 +167,7 @@ void fw_uring_accept_resume(struct fw_engine *engine)
     if (!self->accept_paused)
         return;
     self->accept_paused = false;
-    for (uint32_t i = 0; i < self->listeners_count * FW_URING_ACCEPTS; i++) {
-        if (!self->accepts[i].armed)
-            arm_accept(self, i);
-    }
+    arm_accepts(self);
 }
 
 /* Sends the descriptor, then closes ours; a refused send breaks the link and keeps the ticket. */
@@ -111,13 +181,10 @@ void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_eng
                           fw_uring_tag(FW_URING_ADOPT, 0, tag));
     sqe->user_data = fw_uring_tag(FW_URING_HAND_OVER, 0, ticket);
     sqe->flags |= IOSQE_IO_LINK;
-    fw_engine_refuse(engine, ticket);
+    close_ticket(self, ticket);
 }
 
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket)
 {
-    struct io_uring_sqe *sqe = fw_uring_next_entry(fw_uring_of(engine));
-    io_uring_prep_close_direct(sqe, ticket);
-    sqe->user_data = fw_uring_tag(FW_URING_IGNORED, 0, ticket);
-    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    close_ticket(fw_uring_of(engine), ticket);
 }

@@ -114,6 +114,12 @@ static int create_tables(struct fw_uring *self)
         self->slots = NULL;
         return -ENOMEM;
     }
+    self->late = mmap(NULL, sizeof *self->late * self->slots_max, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (self->late == MAP_FAILED) {
+        self->late = NULL;
+        return -ENOMEM;
+    }
     self->gathers = fw_mem_alloc(sizeof *self->gathers * FW_URING_GATHERS_MAX);
     self->gather_pieces = fw_mem_alloc(sizeof *self->gather_pieces * FW_URING_PIECES_MAX);
     return self->gathers == NULL || self->gather_pieces == NULL ? -ENOMEM : 0;
@@ -150,6 +156,8 @@ void fw_uring_destroy(struct fw_engine *engine)
         munmap(self->buffer_memory, self->buffers_count * FW_URING_BUFFER_BYTES);
     if (self->slots != NULL)
         munmap(self->slots, sizeof(struct fw_uring_slot) * self->slots_max);
+    if (self->late != NULL)
+        munmap(self->late, sizeof *self->late * self->slots_max);
     fw_mem_free(self->gathers);
     fw_mem_free(self->gather_pieces);
     fw_mem_free(self->accepts);
@@ -167,8 +175,6 @@ static int start_ring(struct fw_uring *self, const struct fw_engine_options *opt
         return result;
     if ((result = create_buffers(self, options->receive_bytes)) < 0)
         return result;
-    /* Saves the enter a look-up of the ring's descriptor; without it everything works as well. */
-    (void)io_uring_register_ring_fd(&self->ring);
     if ((result = restrict_ring(self)) < 0)
         return result;
     if ((result = fw_uring_register(&self->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0)) < 0)
