@@ -1,10 +1,10 @@
-/* micro_deflate.c: what compressing messages costs and saves: the libraries, levels and windows that
- * core/proto/ws_deflate was chosen from, and with.
+/* micro_deflate.c: what compressing messages costs and saves: the libraries, levels and windows
+ * that core/proto/ws_deflate was chosen from, and with.
  *
  * Each kind of message is a set of different ones, compressed one after the other as RFC 7692 has
- * them: each ends on a byte boundary, and the last four octets (00 00 ff ff) are not counted. `fresh`
- * forgets all earlier messages, as a message that is shared by many subscribers must; `takeover`
- * remembers them.
+ * them: each ends on a byte boundary, and the last four octets (00 00 ff ff) are not counted.
+ * `fresh` forgets all earlier messages, as a message that is shared by many subscribers must;
+ * `takeover` remembers them.
  *
  * zlib is always there; ISA-L (igzip) and libdeflate join where CMake finds them. libdeflate can
  * neither remember nor flush: it is here as the bound of what one message alone can be squeezed to.
@@ -94,19 +94,19 @@ static void fill_ticks(struct message *message, size_t bytes)
 static void fill_text(struct message *message, size_t bytes)
 {
     static const char *const words[] = {
-        "the",     "of",      "and",       "to",       "a",        "in",        "is",
-        "that",    "for",     "it",        "was",      "on",       "with",      "as",
-        "be",      "at",      "by",        "this",     "had",      "not",       "are",
-        "but",     "from",    "or",        "have",     "an",       "they",      "which",
-        "one",     "you",     "were",      "her",      "all",      "she",       "there",
-        "would",   "their",   "we",        "him",      "been",     "has",       "when",
-        "who",     "will",    "more",      "no",       "if",       "out",       "market",
-        "price",   "trader",  "message",   "server",   "worker",   "minute",    "second",
-        "history", "because", "between",   "another",  "through",  "question",  "different",
-        "number",  "small",   "large",     "evening",  "river",    "mountain",  "window",
-        "letter",  "morning", "government", "company", "interest", "remember",  "together",
-        "against", "children", "something", "possible", "usually", "subscriber", "compression",
-        "balance", "journey", "weather",   "thousand", "hundred",  "important", "perhaps",
+        "the",     "of",       "and",        "to",       "a",        "in",         "is",
+        "that",    "for",      "it",         "was",      "on",       "with",       "as",
+        "be",      "at",       "by",         "this",     "had",      "not",        "are",
+        "but",     "from",     "or",         "have",     "an",       "they",       "which",
+        "one",     "you",      "were",       "her",      "all",      "she",        "there",
+        "would",   "their",    "we",         "him",      "been",     "has",        "when",
+        "who",     "will",     "more",       "no",       "if",       "out",        "market",
+        "price",   "trader",   "message",    "server",   "worker",   "minute",     "second",
+        "history", "because",  "between",    "another",  "through",  "question",   "different",
+        "number",  "small",    "large",      "evening",  "river",    "mountain",   "window",
+        "letter",  "morning",  "government", "company",  "interest", "remember",   "together",
+        "against", "children", "something",  "possible", "usually",  "subscriber", "compression",
+        "balance", "journey",  "weather",    "thousand", "hundred",  "important",  "perhaps",
     };
     const size_t words_count = sizeof words / sizeof words[0];
     size_t at = 0;
@@ -426,9 +426,8 @@ static void libdeflate_restart(void *opened)
     (void)opened;
 }
 
-static const struct coder libdeflate_coder = {libdeflate_open, libdeflate_close,
-                                              libdeflate_compress, libdeflate_inflate,
-                                              libdeflate_restart};
+static const struct coder libdeflate_coder = {
+    libdeflate_open, libdeflate_close, libdeflate_compress, libdeflate_inflate, libdeflate_restart};
 #endif
 
 static const struct choice choices[] = {
@@ -542,8 +541,8 @@ static void print_rows(const struct job *jobs, const double *pack_us, const doub
         printf("%-10s %5d %6d %6d  %-8s %6.1f %% %10.2f %10.2f %10.1f\n", choice->name,
                choice->level, choice->window_bits, choice->memory_level,
                choice->takeover ? "takeover" : "fresh",
-               100 * (double)jobs[i].bytes / (double)messages_bytes,
-               pack_us[i], inflate_us[i], (double)jobs[i].heap_bytes / 1024);
+               100 * (double)jobs[i].bytes / (double)messages_bytes, pack_us[i], inflate_us[i],
+               (double)jobs[i].heap_bytes / 1024);
     }
 }
 

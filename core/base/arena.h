@@ -41,6 +41,13 @@ static inline uint8_t *fw_arena_reserve(struct fw_arena *arena, size_t bytes)
     return reserved;
 }
 
+/* Gives back the last octets of the reservation made last. */
+static inline void fw_arena_give_back(struct fw_arena *arena, size_t bytes)
+{
+    arena->at -= bytes;
+    arena->reserved_bytes -= bytes;
+}
+
 /* Makes all of it free again. One block is kept, the others go back to the heap. */
 void fw_arena_reset(struct fw_arena *arena);
 

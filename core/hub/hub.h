@@ -7,6 +7,10 @@
  *   publish (any thread) -> mailbox -> fw_hub_fan_out -> deliver(subscription, share) per
  * subscriber
  *
+ * A subscription says which encoding its subscriber agreed on. While all of a topic's agree on the
+ * plain one, nobody else's work is done; else each encoding in use gets a share of its own, made by
+ * `encode`, which knows what it is.
+ *
  * deliver only queues: it may not subscribe, unsubscribe or free anything. A NULL share says that
  * messages were lost for want of memory: nobody is left with a silent gap. Thread: the worker's.
  *
@@ -31,7 +35,8 @@ struct fw_local;
 struct fw_subscription {
     struct fw_local *local; /* NULL: not subscribed */
     void *subscriber;
-    uint32_t index; /* in local->subscriptions */
+    uint32_t index;   /* in local->subscriptions */
+    uint8_t encoding; /* 0: plain; 1..FW_MSG_ENCODINGS; stays while it is subscribed */
 };
 
 /* A topic's subscribers on this worker. */
@@ -40,10 +45,16 @@ struct fw_local {
     struct fw_subscription **subscriptions;
     uint32_t count;
     uint32_t capacity;
+    uint32_t encoded_count;             /* of count: their encoding is not the plain one, */
+    uint32_t encoded[FW_MSG_ENCODINGS]; /* but, by encoding - 1, this */
 };
 
 struct fw_hub {
     void (*deliver)(struct fw_subscription *subscription, struct fw_share *share);
+    /* A message's bytes in an encoding, made now or kept in it; the plain frame when that serves
+     * better or there is no memory. Needed once a subscription has an encoding. */
+    struct fw_bytes (*encode)(void *encoder, struct fw_msg *msg, unsigned encoding);
+    void *encoder;
     uint64_t delivered_messages; /* messages times subscribers that were handed to deliver */
     uint64_t lost_messages;      /* not handed on for want of memory */
 };

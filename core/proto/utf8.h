@@ -9,8 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The state between two pieces of a text. FW_UTF8_START before the first octet and after every whole
- * code point, so a text that ends in another state ends inside a code point. */
+/* The state between two pieces of a text. FW_UTF8_START before the first octet and after every
+ * whole code point, so a text that ends in another state ends inside a code point. */
 #define FW_UTF8_START 0u
 
 /* Validates the next piece of a text.

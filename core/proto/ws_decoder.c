@@ -475,8 +475,10 @@ static int header_check(const struct call *call, const struct fw_ws_header *head
         return FW_ERR_WS_CONTINUATION;
     /* A difference, because a sum could overflow; the limit may have been lowered meanwhile. */
     uint64_t message_bytes = open ? partial->message_bytes : 0;
-    if (message_bytes > rules->message_bytes_max ||
-        header->payload_bytes > rules->message_bytes_max - message_bytes)
+    uint64_t bytes_max = rules->message_bytes_max;
+    if (rules->compressed_bytes_max > 0 && (open ? partial->message_compressed : header->rsv != 0))
+        bytes_max = rules->compressed_bytes_max;
+    if (message_bytes > bytes_max || header->payload_bytes > bytes_max - message_bytes)
         return FW_ERR_WS_MESSAGE_TOO_LARGE;
     if (open && rules->fragments_max > 0 && partial->fragments >= rules->fragments_max)
         return FW_ERR_WS_FRAGMENTS_TOO_MANY;

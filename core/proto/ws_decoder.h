@@ -1,10 +1,10 @@
 /* ws_decoder.h: bytes in, events out (RFC 6455, sections 5 to 8). No callbacks, no I/O.
  *
- * Push the bytes that came, pull events until FW_WS_NEED_MORE. Payloads are unmasked in place, and a
- * message that came as one whole frame in one buffer is handed out where it stands: no copy, no
+ * Push the bytes that came, pull events until FW_WS_NEED_MORE. Payloads are unmasked in place, and
+ * a message that came as one whole frame in one buffer is handed out where it stands: no copy, no
  * allocation. Anything cut (a header, a frame, a fragmented message) lives in a `partial` that is
- * allocated when it is needed and freed when the message is handed out, so that a connection between
- * two messages owns 16 bytes here.
+ * allocated when it is needed and freed when the message is handed out, so that a connection
+ * between two messages owns 16 bytes here.
  *
  *            whole frame                      fin, all bytes there
  *   IDLE ------------------> MESSAGE   PARTIAL ---------------------> MESSAGE, then IDLE
@@ -34,8 +34,10 @@
 /* What all connections of one side share; borrowed by every call. */
 struct fw_ws_rules {
     uint64_t message_bytes_max; /* a message's octets on the wire, all fragments together */
-    uint32_t fragments_max;     /* frames a message may come in, empty ones counted; 0: any number */
-    bool client;                /* we are the client: frames must come unmasked */
+    /* The same of a compressed one, which may be longer than what it becomes; 0: no other limit. */
+    uint64_t compressed_bytes_max;
+    uint32_t fragments_max; /* frames a message may come in, empty ones counted; 0: any number */
+    bool client;            /* we are the client: frames must come unmasked */
 };
 
 struct fw_ws_partial; /* ws_decoder.c */
@@ -78,14 +80,14 @@ void fw_ws_decoder_clear(struct fw_ws_decoder *decoder);
  *
  * rules        borrowed
  * in           the unread input: the address and count are moved past what was consumed; the bytes
- *              are written (unmasked in place). Call again with the rest until FW_WS_NEED_MORE, which
- *              comes only with *in_bytes == 0.
- * event_out    always written. After FW_WS_GOT_CLOSE or FW_WS_FAILED all further input is swallowed
- *              and answered with FW_WS_NEED_MORE.
+ *              are written (unmasked in place). Call again with the rest until FW_WS_NEED_MORE,
+ *              which comes only with *in_bytes == 0.
+ * event_out    always written. After FW_WS_GOT_CLOSE or FW_WS_FAILED all further input is
+ *              swallowed and answered with FW_WS_NEED_MORE.
  *
  * Each octet of text is judged as it arrives, inside an incomplete frame too. The length limit is
- * judged on the announced length, before a byte of payload has come. Memory grows with the bytes that
- * have come, not with those announced: at most 16 times what arrived, or 1 KiB.
+ * judged on the announced length, before a byte of payload has come. Memory grows with the bytes
+ * that have come, not with those announced: at most 16 times what arrived, or 1 KiB.
  *
  * failures     every FW_ERR_WS_* of "frames and messages" in status.h, out of memory among them
  * source       RFC 6455, sections 5.2 to 5.6, 7.1, 7.4, 8.1

@@ -1,7 +1,7 @@
 /* ws_deflate.c: the coders of permessage-deflate (RFC 7692, section 7.2), and their memory.
  *
- * zlib does the work, raw and streaming: each message ends in a sync flush, whose 00 00 ff ff is cut
- * off and put back. An inflater walks
+ * zlib does the work, raw and streaming: each message ends in a sync flush, whose 00 00 ff ff is
+ * cut off and put back. An inflater walks
  *
  *   ended --begin--> open --all eaten, and the tail is the empty block that it was--> ended
  *                     |
@@ -322,8 +322,8 @@ static size_t see_deflater_bytes(int bits)
     return bytes;
 }
 
-/* Windows of the contexts that a connection's agreement leads to. zlib's raw inflater cannot do with
- * less than 8 bits, nor its deflater with less than 9. */
+/* Windows of the contexts that a connection's agreement leads to. zlib's raw inflater cannot do
+ * with less than 8 bits, nor its deflater with less than 9. */
 static int own_context_bits(const struct fw_ws_deflate *agreed)
 {
     return agreed->own_bits < FW_WS_DEFLATE_CONTEXT_BITS ? agreed->own_bits

@@ -1,9 +1,9 @@
 /* ws_deflate.h: permessage-deflate (RFC 7692), both roles: what is agreed on, and the coders.
  *
- * Three parts. The negotiation is pure functions over header values (ws_deflate_offer.c). A deflater
- * and an inflater each handle one direction, message by message. A pool is what the connections of
- * one thread share: coders for messages that stand alone, and the count of the memory promised to
- * connections that keep a context between messages.
+ * Three parts. The negotiation is pure functions over header values (ws_deflate_offer.c). A
+ * deflater and an inflater each handle one direction, message by message. A pool is what the
+ * connections of one thread share: coders for messages that stand alone, and the count of the
+ * memory promised to connections that keep a context between messages.
  *
  * Who keeps no context (no_context_takeover) owns nothing here: its messages go through the pool's
  * coders, which forget each message at the next one. When a message is worth compressing, and what
@@ -23,14 +23,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The logarithm of a window's octets (RFC 7692, section 7.1.2). zlib does not compress with a window
- * of 8 bits: it takes 9 without a word, so ours begin there. */
+/* The logarithm of a window's octets (RFC 7692, section 7.1.2). zlib does not compress with a
+ * window of 8 bits: it refuses, or takes 9 without a word, as its version goes. So ours begin
+ * there. */
 #define FW_WS_DEFLATE_BITS_MIN     8
 #define FW_WS_DEFLATE_BITS_MAX     15
 #define FW_WS_DEFLATE_OWN_BITS_MIN 9
 
-/* The window of a context that lives as long as its connection: with 4 KiB instead of 32 a stream of
- * ticks shrinks to the same 29 %, for 49 KiB a connection instead of 301 (bench/micro_deflate.c). */
+/* The window of a context that lives as long as its connection: with 4 KiB instead of 32 a stream
+ * of ticks shrinks to the same 29 %, for 49 KiB a connection instead of 301
+ * (bench/micro_deflate.c). */
 #define FW_WS_DEFLATE_CONTEXT_BITS 12
 
 /* ---- negotiation ----------------------------------------------------------------------------- */
@@ -46,7 +48,7 @@ struct fw_ws_deflate {
 /* The parameters of one offer or answer. */
 struct fw_ws_deflate_offer {
     uint8_t server_bits; /* server_max_window_bits; 0: not there */
-    uint8_t client_bits; /* client_max_window_bits; 0: not there; 15: there without a value, or 15 */
+    uint8_t client_bits; /* client_max_window_bits; 0: not there; without a value it says 15 */
     bool server_no_takeover;
     bool client_no_takeover;
 };
@@ -60,8 +62,8 @@ static_assert(FW_WS_DEFLATE_TEXT_BYTES > sizeof "permessage-deflate" - 1 +
 
 /* Chooses among the offers of one Sec-WebSocket-Extensions header: the first that we can honour.
  *
- * An offer with an unknown parameter, one that stands there twice, or a value that is none of 8 to 15
- * is declined, and so is server_max_window_bits=8; other extensions are passed over.
+ * An offer with an unknown parameter, one that stands there twice, or a value that is none of 8 to
+ * 15 is declined, and so is server_max_window_bits=8; other extensions are passed over.
  *
  * offers       the header's value; judged up to the chosen offer (ws_handshake.h judges the whole)
  * takeover     whether contexts may be kept between messages. If not, the answer asks the client to

@@ -7,8 +7,8 @@
  *   client_max_window_bits[=N]    "I can be told"; N     =N demanded, only if it was offered
  *                                 is a hint
  *
- * Pure functions: no allocation, no state. The grammar of the header is ws_handshake.c's; the coders
- * are in ws_deflate.c.
+ * Pure functions: no allocation, no state. The grammar of the header is ws_handshake.c's; the
+ * coders are in ws_deflate.c.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "proto/ws_handshake.h"
+#include "session/compress.h"
 #include "session/feed.h"
 #include "session/origin.h"
 #include "session/request.h"
@@ -25,7 +26,7 @@
 #include <string.h>
 
 #define PENDING_BYTES_START 1024u
-#define ACCEPT_BYTES_MAX    512u
+#define ACCEPT_BYTES_MAX    (512u + FW_WS_DEFLATE_TEXT_BYTES)
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 struct fw_http_pending {
@@ -93,13 +94,14 @@ static bool wants_websocket(const struct fw_request *request)
 }
 
 /* Writes the 101; false when there is no memory. */
-static bool accept_websocket(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS])
+static bool accept_websocket(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS],
+                             const char *extensions)
 {
     struct fw_session *session = request->session;
     uint8_t *at = fw_arena_reserve(session->host->arena, ACCEPT_BYTES_MAX);
     ssize_t count = -1;
     if (at != NULL)
-        count = fw_ws_handshake_accept(accept, NULL, NULL, (char *)at, ACCEPT_BYTES_MAX);
+        count = fw_ws_handshake_accept(accept, NULL, extensions, (char *)at, ACCEPT_BYTES_MAX);
     if (count < 0)
         return false;
     return fw_outq_push(&session->outq, at, (size_t)count, NULL) == 0;
@@ -121,12 +123,13 @@ static void queue_behind(struct fw_session *session, struct fw_outq *before)
 
 /* Lets the program decide. The 101 is queued before it is asked, so that what it sends comes
  * behind; when it says no, that is taken back, but not the answers to earlier requests. */
-static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS])
+static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS],
+                        const char *extensions)
 {
     struct fw_session *session = request->session;
     struct fw_outq before = session->outq;
     fw_outq_init(&session->outq);
-    if (!accept_websocket(request, accept)) {
+    if (!accept_websocket(request, accept, extensions)) {
         session->outq = before;
         fw_session_finish(session, FW_END_ABORT);
         return;
@@ -155,10 +158,13 @@ static void upgrade(struct fw_request *request)
 {
     struct fw_session *session = request->session;
     char accept[FW_WS_ACCEPT_CHARS];
+    char extensions[FW_WS_DEFLATE_TEXT_BYTES];
     int error = fw_ws_handshake_check(request->head, request->bytes, accept);
     if (error == 0 && !origin_allowed(request))
         error = FW_ERR_HTTP_ORIGIN;
     bool topics = session->host->rules->feed && fw_feed_is_topics(request);
+    /* Before it subscribes: a subscription says how its messages are encoded. */
+    bool agreed = error == 0 && fw_session_agree(session, request, extensions);
     if (error == 0 && topics)
         error = fw_feed_subscribe(request);
     if (error != 0) {
@@ -171,7 +177,7 @@ static void upgrade(struct fw_request *request)
         return;
     }
     fw_http_session_clear(session);
-    ask_program(request, accept);
+    ask_program(request, accept, agreed ? extensions : NULL);
 }
 
 static void answer(struct fw_request *request)
@@ -208,6 +214,9 @@ static int body_bytes_of(const struct fw_session *session, const struct fw_http_
                          size_t *body_bytes_out)
 {
     *body_bytes_out = 0;
+    if (head->upgrade &&
+        head->has_length) /* not waited for: nothing may stand behind a handshake */
+        return FW_ERR_HTTP_BODY_UNEXPECTED;
     if (head->method == FW_HTTP_POST && !head->has_length)
         return FW_ERR_HTTP_LENGTH_MISSING;
     if (head->content_length > session->host->rules->publish_bytes_max)

@@ -103,12 +103,11 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    int written =
-        snprintf((char *)at, room,
-                 "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n",
-                 status, reason_phrase(status), content_type ? "Content-Type: " : "",
-                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
-                 required_headers(status), connection_header(request, keep));
+    int written = snprintf(
+        (char *)at, room, "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n",
+        status, reason_phrase(status), content_type ? "Content-Type: " : "",
+        content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
+        required_headers(status), connection_header(request, keep));
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/compress.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -57,6 +58,7 @@ void fw_session_leave(struct fw_session *session)
         fw_ws_decoder_clear(&session->in.decoder);
     else
         fw_http_session_clear(session);
+    fw_session_disagree(session);
     fw_session_tell_closed(session, (struct fw_bytes){0});
 }
 
@@ -230,6 +232,9 @@ void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *s
                            0)) {
         fw_ws_session_fail(session, 1011, "out of memory");
     } else {
+        /* The peer's window has it now; our own context does not, and must not refer behind it. */
+        if (subscription->encoding != 0)
+            session->stale = true;
         session->host->up->changed(session);
     }
 }
@@ -279,7 +284,7 @@ int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
     if (result != 0)
         return result;
     struct fw_subscription *subscription = &session->subscriptions[session->subscriptions_count];
-    *subscription = (struct fw_subscription){.subscriber = session};
+    *subscription = (struct fw_subscription){.subscriber = session, .encoding = session->encoding};
     result = session->host->up->subscribe(session, topic, subscription);
     if (result == 0)
         session->subscriptions_count++;

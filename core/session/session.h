@@ -35,8 +35,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct fw_session;
+struct fw_compressor; /* compress.h */
 struct fw_request;
+struct fw_session;
+struct fw_ws_deflate_context;
 
 /* What every session of a server obeys; immutable while it runs. */
 struct fw_session_rules {
@@ -55,7 +57,8 @@ struct fw_session_rules {
 struct fw_session_upward {
     /* The session has output or an end: flush it at the end of the turn. */
     void (*changed)(struct fw_session *session);
-    /* Keep the bytes that are being received until the turn's sends are settled; false: copy them. */
+    /* Keep the bytes that are being received until the turn's sends are settled; false: copy them.
+     */
     bool (*keep)(struct fw_session *session);
     /* Ring fw_session_timer at `due_ms`; 0: not at all. */
     void (*timer)(struct fw_session *session, uint64_t due_ms);
@@ -92,7 +95,8 @@ struct fw_session_told {
 struct fw_session_host {
     const struct fw_session_rules *rules;
     const struct fw_session_upward *up;
-    struct fw_arena *arena; /* reset when the turn's sends are settled */
+    struct fw_arena *arena;           /* reset when the turn's sends are settled */
+    struct fw_compressor *compressor; /* NULL: nothing is compressed */
     struct fw_log *log;
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
@@ -134,6 +138,7 @@ struct fw_session {
         struct fw_ws_decoder decoder;    /* later */
     } in;
     struct fw_session_held *held;
+    struct fw_ws_deflate_context *context; /* compression that remembers; NULL for nearly all */
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
@@ -141,6 +146,7 @@ struct fw_session {
     uint8_t phase;
     uint8_t end;
     uint8_t subscriptions_count;
+    uint8_t encoding;   /* of what is sent to many: 0, or the compressed one agreed on */
     bool blocked : 1;   /* set by conn: the socket is full */
     bool begun : 1;     /* set by conn: part of the queue's first entry is on the wire */
     bool upgraded : 1;  /* `in` is the decoder */
@@ -148,6 +154,8 @@ struct fw_session {
     bool ping_sent : 1;
     bool wants_drain : 1; /* somebody was told FW_ERR_BUSY */
     bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
+    bool deflate : 1;     /* permessage-deflate is agreed on */
+    bool stale : 1;       /* the peer was sent what `context` does not know of */
 };
 static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays for its session");
 

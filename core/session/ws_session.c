@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
+#include "session/compress.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -43,9 +44,9 @@ static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_by
     return true;
 }
 
-/* Sends the message that the program is being told of from where it stands, its new header written over
- * the end of its old one: what came whole stays in receive memory, what was assembled gives its buffer
- * away.
+/* Sends the message that the program is being told of from where it stands, its new header written
+ * over the end of its old one: what came whole stays in receive memory, what was assembled gives
+ * its buffer away.
  *
  * returns      false when it must be copied after all
  */
@@ -106,7 +107,7 @@ void fw_ws_session_open(struct fw_session *session)
     fw_assert(session->phase == FW_PHASE_HTTP);
     session->phase = FW_PHASE_OPEN;
     session->upgraded = true;
-    fw_ws_decoder_init(&session->in.decoder, false);
+    fw_ws_decoder_init(&session->in.decoder, session->deflate);
     if (session->host->rules->ping_interval_ms == 0)
         session->host->up->timer(session, 0);
     else
@@ -129,6 +130,8 @@ int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes
     /* An echo's text was judged when it came. */
     if (type == FW_TEXT && !(echo && told->text) && !fw_utf8_valid(payload.at, payload.count))
         return FW_ERR_NOT_UTF8;
+    if (session->encoding != 0 && fw_session_send_compressed(session, type, payload))
+        return session->end == FW_END_ABORT ? -ENOMEM : 0;
     if (echo && !told->sent && payload.count >= ECHO_IN_PLACE_BYTES &&
         queue_told(session, type, payload))
         return session->end == FW_END_ABORT ? -ENOMEM : 0;
@@ -158,11 +161,17 @@ void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *r
     fw_session_finish(session, FW_END_LINGER);
 }
 
-static void got_message(struct fw_session *session, const struct fw_ws_event *event)
+static void got_failure(struct fw_session *session, int status)
+{
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_WARN,
+                "a connection was closed with %d: %s", fw_status_answer(status),
+                fw_status_text(status));
+    fw_ws_session_fail(session, (unsigned)fw_status_answer(status), fw_status_text(status));
+}
+
+static void tell_message(struct fw_session *session, const struct fw_ws_event *event)
 {
     struct fw_session_host *host = session->host;
-    if (session->phase != FW_PHASE_OPEN)
-        return; /* we have said close: what still comes is not for the program */
     host->messages_received++;
     host->told = (struct fw_session_told){
         .session = session,
@@ -170,9 +179,27 @@ static void got_message(struct fw_session *session, const struct fw_ws_event *ev
         .count = event->bytes_count,
         .text = event->opcode == FW_WS_TEXT,
         .assembled = event->assembled,
+        .sent = event->compressed, /* there is nothing to send it from: it was inflated */
     };
     host->up->message(session, event->opcode, event->bytes, event->bytes_count);
     host->told.session = NULL;
+}
+
+static void got_message(struct fw_session *session, struct fw_ws_event *event)
+{
+    if (session->phase != FW_PHASE_OPEN)
+        return; /* we have said close: what still comes is not for the program */
+    if (FW_LIKELY(!event->compressed)) {
+        tell_message(session, event);
+        return;
+    }
+    int status = fw_session_inflate(session, event);
+    if (status != 0) {
+        got_failure(session, status);
+        return;
+    }
+    tell_message(session, event);
+    fw_session_inflated_told(session);
 }
 
 /* A pong for each ping while the peer reads; while it does not, only the newest is kept. */
@@ -215,14 +242,6 @@ static void got_close(struct fw_session *session, const struct fw_ws_event *even
     }
     fw_session_finish(session, FW_END_CLOSE); /* first: nothing may be sent behind our close */
     fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
-}
-
-static void got_failure(struct fw_session *session, int status)
-{
-    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_WARN,
-                "a connection was closed with %d: %s", fw_status_answer(status),
-                fw_status_text(status));
-    fw_ws_session_fail(session, (unsigned)fw_status_answer(status), fw_status_text(status));
 }
 
 void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)

@@ -15,7 +15,8 @@
 /* A turn's timers are bounded: a million pings due at once are spread over turns. */
 #define RINGS_PER_TURN_MAX 4096u
 #define FLIGHTS_START      256u
-/* A slot stands in the dirty list once; while the list is being flushed, once more behind its end. */
+/* A slot stands in the dirty list once; while the list is being flushed, once more behind its end.
+ */
 #define DIRTY_PER_SLOT 2u
 /* One send. The kernel cuts a write near 2 GiB short, and not every engine would be told. */
 #define SEND_BYTES_MAX ((size_t)1 << 30)

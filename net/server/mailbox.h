@@ -50,8 +50,8 @@ bool fw_mailbox_post(struct fw_mailbox *mailbox, struct fw_post *post);
  * worker. */
 struct fw_post *fw_mailbox_take(struct fw_mailbox *mailbox);
 
-/* Says that taken posts have been worked on: their bytes (fw_post_bytes) wait no longer. Thread: the
- * worker. */
+/* Says that taken posts have been worked on: their bytes (fw_post_bytes) wait no longer. Thread:
+ * the worker. */
 void fw_mailbox_done(struct fw_mailbox *mailbox, size_t bytes);
 
 #endif

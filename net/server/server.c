@@ -62,6 +62,16 @@ static int usage(struct fw_server *server, const char *what)
     return FW_ERR_USAGE;
 }
 
+/* Old versions of zlib let a peer corrupt memory; better not to start than to wait for it. */
+static int check_zlib(struct fw_server *server)
+{
+    if (!server->options.deflate || fw_ws_deflate_version_good(fw_ws_deflate_version()))
+        return 0;
+    fw_log(&server->log, FW_LOG_ERROR, "zlib %s is not safe; deflate needs 1.2.12 or newer",
+           fw_ws_deflate_version());
+    return -ENOTSUP;
+}
+
 static int check_options(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -93,6 +103,7 @@ static void make_rules(struct fw_server *server)
     uint32_t output = options->output_bytes_max;
     server->rules = (struct fw_session_rules){
         .ws = {.message_bytes_max = options->message_bytes_max,
+               .compressed_bytes_max = fw_ws_deflate_wire_bytes_max(options->message_bytes_max),
                .fragments_max =
                    options->fragments_max == FW_UNLIMITED ? 0 : options->fragments_max},
         .output_bytes_max = output,
@@ -172,6 +183,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
         fw_log_init(&server->log, fw_server_log_line, server);
     server->workers_count = server->options.workers;
     int result = check_options(server);
+    if (result == 0)
+        result = check_zlib(server);
     if (result == 0)
         result = choose_engine(server);
     if (result == 0 && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
@@ -451,8 +464,7 @@ uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
     if (worker >= server->workers_count)
         return 0;
     /* Gone first: a connection that comes between the reads is counted, never one below zero. */
-    uint64_t gone =
-        atomic_load_explicit(&server->workers[worker]->gone, memory_order_acquire);
+    uint64_t gone = atomic_load_explicit(&server->workers[worker]->gone, memory_order_acquire);
     return load(&server->workers[worker]->opened) - gone;
 }
 
@@ -467,5 +479,6 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->messages_received += load(&worker->received);
         stats_out->messages_delivered += load(&worker->delivered);
         stats_out->slow_closed += load(&worker->slow);
+        stats_out->deflate_bytes += load(&worker->deflate_bytes);
     }
 }

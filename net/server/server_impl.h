@@ -20,6 +20,7 @@
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
 #include "net/server/mailbox.h"
+#include "session/compress.h"
 
 #include <fanwire/server.h>
 #include <pthread.h>
@@ -32,6 +33,7 @@
 struct fw_worker {
     struct fw_conns conns;
     struct fw_hub hub;
+    struct fw_compressor compressor; /* used with options.deflate */
     struct fw_mailbox mailbox;
     struct fw_post *inbox; /* taken from the mailbox, not delivered yet */
     struct fw_log log;
@@ -51,6 +53,7 @@ struct fw_worker {
     atomic_uint_fast64_t received;
     atomic_uint_fast64_t delivered;
     atomic_uint_fast64_t slow;
+    atomic_uint_fast64_t deflate_bytes;
 };
 
 /* A listener's socket and its address as text. */

@@ -168,9 +168,9 @@ static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *r
     return count;
 }
 
-/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox. The share is
- * one message, or what fits into a subscriber's budget: who takes all that it is owed each turn is
- * never too slow.
+/* Fans out what the mailbox brought, up to a turn's share; the rest waits in the inbox. The share
+ * is one message, or what fits into a subscriber's budget: who takes all that it is owed each turn
+ * is never too slow.
  *
  * returns      whether nothing is left
  */
@@ -252,6 +252,7 @@ static void on_turn(void *owner)
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
+    set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -275,6 +276,25 @@ void fw_worker_destroy(struct fw_worker *worker)
         return;
     free_inbox(worker);
     fw_mem_free(worker);
+}
+
+/* Lets the sessions and the hub of this worker compress, when the server is to. */
+static int start_compressor(struct fw_worker *worker)
+{
+    const struct fw_server *server = worker->server;
+    if (!server->options.deflate)
+        return 0;
+    uint64_t contexts_bytes_max = server->options.deflate_bytes_max / server->workers_count;
+    if (contexts_bytes_max > SIZE_MAX)
+        contexts_bytes_max = SIZE_MAX;
+    int result = fw_compressor_init(&worker->compressor, server->options.message_bytes_max,
+                                    (size_t)contexts_bytes_max);
+    if (result != 0)
+        return result;
+    worker->conns.host.compressor = &worker->compressor;
+    worker->hub.encode = fw_session_encode;
+    worker->hub.encoder = &worker->compressor;
+    return 0;
 }
 
 static int start(struct fw_worker *worker)
@@ -302,7 +322,7 @@ static int start(struct fw_worker *worker)
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
-    return 0;
+    return start_compressor(worker);
 }
 
 /* How long the next turn may wait. */
@@ -339,6 +359,7 @@ void *fw_worker_main(void *argument)
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);
+    fw_compressor_clear(&worker->compressor);
     fw_server_thread_ended(server);
     return NULL;
 }

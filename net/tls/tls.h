@@ -109,7 +109,8 @@ const char *fw_tls_status_text(int status);
 
 /* Records without data (KeyUpdate, empty, alerts) that are borne. Each data record pays for itself,
  * each KiB of data for one more. A KeyUpdate costs 5 us to answer, so what 64 KiB received at once
- * can cost in this coin is bounded to (32 + 64) * 5 us. */
+ * can cost in this coin is bounded to (32 + 64) * 5 us; that is why an owner may give a connection
+ * all that came at once, and need not cut it into turns. */
 #define FW_TLS_DRY_RECORDS_MAX 32
 #define FW_TLS_DRY_BYTES       1024
 
@@ -350,7 +351,7 @@ void fw_tls_why(const struct fw_tls *tls, char *why, size_t why_bytes);
  * server_name  the name the client asked for (SNI), lower case
  * alpn         the application protocol, "http/1.1"
  * peer_subject the verified subject of the peer's certificate, as RFC 4514 writes it:
- *              "CN=alice,O=Example"
+ *              "CN=alice,O=Example"; a client that resumed sees no certificate, and has none
  */
 const char *fw_tls_server_name(const struct fw_tls *tls);
 const char *fw_tls_alpn(const struct fw_tls *tls);

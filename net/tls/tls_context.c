@@ -99,6 +99,9 @@ static bool set_rules(WOLFSSL_CTX *ctx, enum fw_tls_versions versions)
     for (size_t i = 0; good && i < GROUPS_COUNT; i++)
         good = wolfSSL_CTX_UseSupportedCurve(ctx, (word16)groups[i]) == WOLFSSL_SUCCESS;
     wolfSSL_CTX_set_session_cache_mode(ctx, WOLFSSL_SESS_CACHE_OFF);
+#ifdef WOLFSSL_EARLY_DATA
+    wolfSSL_CTX_set_max_early_data(ctx, 0); /* what is published must not be played twice */
+#endif
     wolfSSL_CTX_SetIORecv(ctx, fw_tls_io_receive);
     wolfSSL_CTX_SetIOSend(ctx, fw_tls_io_send);
     return good;

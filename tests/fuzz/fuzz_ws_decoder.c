@@ -1,6 +1,7 @@
 /* fuzz_ws_decoder.c: libFuzzer target of the frame decoder (RFC 6455, sections 5 to 8).
  *
- *   octet 0    bit 0: client role; bit 1: deflate; bits 2 and 3: limits, see `limits`
+ *   octet 0    bit 0: client role; bit 1: deflate; bits 2 and 3: limits, see `limits`;
+ *              bit 4: another limit for compressed messages
  *   octet 1    seed of the cuts
  *   then       the stream
  *
@@ -70,6 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .fragments_max = limits[data[0] >> 2 & 3].fragments_max,
         .client = data[0] & 1,
     };
+    if (data[0] & 16)
+        rules.compressed_bytes_max = 200;
     bool deflate = data[0] & 2;
     struct ws_stream stream = {0};
     ws_stream_put(&stream, data + 2, size - 2);

@@ -6,9 +6,10 @@
  *   then       messages: two octets of length each, the last as long as what is left
  *
  * The oracle: messages give the same octets and the same end whether they are drained in large
- * steps or in small ones of random size; nothing comes out beyond the limit; after an error the same
- * error comes for ever. And each message, taken as a payload, comes out of packing and inflating as
- * it went in. Everything stands in blocks of its own size, for the sanitizer to see their ends.
+ * steps or in small ones of random size; nothing comes out beyond the limit; after an error the
+ * same error comes for ever. And each message, taken as a payload, comes out of packing and
+ * inflating as it went in. Everything stands in blocks of its own size, for the sanitizer to see
+ * their ends.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -91,8 +92,8 @@ static void inflate_all(struct fw_ws_deflate_pool *pool, const struct fw_bytes *
     fw_ws_deflate_context_destroy(pool, context);
 }
 
-/* zlib sees a reference beyond the agreed window only when it reaches behind the present step: there
- * steps may make a difference, and what follows in that context with them. */
+/* zlib sees a reference beyond the agreed window only when it reaches behind the present step:
+ * there steps may make a difference, and what follows in that context with them. */
 static void compare(const struct result *a, const struct result *b, size_t messages_count,
                     bool whole_window)
 {
@@ -140,8 +141,7 @@ static void round_trip(struct fw_ws_deflate_pool *pool, const struct fw_bytes *m
         fw_ws_inflater_begin(inflater, (struct fw_bytes){packed, (size_t)packed_bytes},
                              messages[i].count, encoding > 0);
         if (drain(inflater, out, messages[i].count, flags, &count) != 0 ||
-            count != messages[i].count ||
-            (count > 0 && memcmp(out, messages[i].at, count) != 0))
+            count != messages[i].count || (count > 0 && memcmp(out, messages[i].at, count) != 0))
             die("a message did not come out as it went in");
         free(packed);
         free(out);

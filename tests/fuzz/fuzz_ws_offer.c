@@ -1,11 +1,12 @@
-/* fuzz_ws_offer.c: libFuzzer target of the negotiation of permessage-deflate (RFC 7692, section 7.1).
+/* fuzz_ws_offer.c: libFuzzer target of the negotiation of permessage-deflate (RFC 7692,
+ * section 7.1).
  *
  *   octet 0    bit 0: we may keep contexts; bits 1 to 4: what a client's offer asks for
  *   then       the value of Sec-WebSocket-Extensions, a client's offers or a server's answer
  *
- * The oracle: whatever is agreed on is within the RFC's bounds; an answer of ours is text that names
- * the extension once and that the strict check of a client takes; an offer of ours is always accepted
- * (but for a window of 8 bits, which ours never asks for).
+ * The oracle: whatever is agreed on is within the RFC's bounds; an answer of ours is text that
+ * names the extension once and that the strict check of a client takes; an offer of ours is always
+ * accepted (but for a window of 8 bits, which ours never asks for).
  *
  * SPDX-License-Identifier: Apache-2.0
  */

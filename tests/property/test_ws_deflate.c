@@ -1,9 +1,9 @@
-/* test_ws_deflate.c: properties of compression that hold for random conversations (RFC 7692, section
- * 7.2):
+/* test_ws_deflate.c: properties of compression that hold for random conversations (RFC 7692,
+ * section 7.2):
  *
  *   what is packed comes out again, whatever windows, contexts and steps both sides use;
- *   however it is drained, a message gives the same octets and the same end, also when it is damaged;
- *   nothing ever comes out beyond the limit.
+ *   however it is drained, a message gives the same octets and the same end, also when it is
+ * damaged; nothing ever comes out beyond the limit.
  *
  * The random numbers are the same in every run; a failure names its seed.
  *
@@ -42,7 +42,7 @@ static struct dice dice_of(uint64_t seed)
 /* Mostly short, sometimes long, often around where a message is packed another way. */
 static size_t roll_length(struct dice *dice)
 {
-    static const size_t edges[] = {0,     1,     2,     3,     255,   256,   257,  511,  512,
+    static const size_t edges[] = {0,     1,     2,     3,     255,   256,   257,   511,  512,
                                    16383, 16384, 16385, 32767, 32768, 32769, 65535, 65536};
     switch (roll(dice, 8)) {
     case 0:
@@ -110,8 +110,8 @@ static void converse(uint64_t seed, struct fw_ws_deflate_pool *pool)
     static uint8_t out[MESSAGE_BYTES_MAX + 2];
     struct dice dice = dice_of(seed);
     struct fw_ws_deflate ours = roll_agreement(&dice);
-    struct fw_ws_deflate theirs = {.own_bits = 15, .peer_bits = ours.own_bits,
-                                   .peer_takeover = true};
+    struct fw_ws_deflate theirs = {
+        .own_bits = 15, .peer_bits = ours.own_bits, .peer_takeover = true};
     struct fw_ws_deflate_context *sender = fw_ws_deflate_context_create(pool, &ours);
     struct fw_ws_deflate_context *receiver = fw_ws_deflate_context_create(pool, &theirs);
     cr_assert(sender != NULL && receiver != NULL);
@@ -181,9 +181,9 @@ Test(ws_deflate_property, a_message_is_the_same_however_it_is_drained)
         size_t bytes = roll(&dice, sizeof payload);
         size_t limit = roll(&dice, 4) == 0 ? roll(&dice, bytes + 1) : bytes;
         roll_payload(&dice, payload, bytes);
-        ssize_t count = fw_ws_deflater_pack(
-            fw_ws_deflate_pool_deflater(&pool, 1 + (unsigned)roll(&dice, 3)),
-            (struct fw_bytes){payload, bytes}, true, packed, sizeof packed / 2);
+        ssize_t count =
+            fw_ws_deflater_pack(fw_ws_deflate_pool_deflater(&pool, 1 + (unsigned)roll(&dice, 3)),
+                                (struct fw_bytes){payload, bytes}, true, packed, sizeof packed / 2);
         cr_assert_gt(count, 0);
         size_t damaged = damage(&dice, packed, (size_t)count);
         ssize_t said = 1;
@@ -193,7 +193,8 @@ Test(ws_deflate_property, a_message_is_the_same_however_it_is_drained)
             size_t inflated;
             fw_ws_inflater_begin(pool.inflater, (struct fw_bytes){packed, damaged}, limit, true);
             ssize_t end = drain(&dice, pool.inflater, out, sizeof again, &inflated);
-            cr_assert(way == 0 || end == said, "seed %lu: %zd, %zd", (unsigned long)seed, end, said);
+            cr_assert(way == 0 || end == said, "seed %lu: %zd, %zd", (unsigned long)seed, end,
+                      said);
             cr_assert_leq(inflated, limit, "seed %lu", (unsigned long)seed);
             size_t common = inflated < length ? inflated : length;
             cr_assert(way == 0 || memcmp(once, again, common) == 0, "seed %lu",

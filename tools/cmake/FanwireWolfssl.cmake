@@ -7,7 +7,9 @@
 #                  (empty)    private when it was built before, else system
 #
 #   fanwire_wolfssl           the target
-#   FANWIRE_WOLFSSL_USED      what was chosen, for the configuration's summary
+#   FANWIRE_WOLFSSL_USED      what was chosen: system, or the prefix
+#
+# SPDX-License-Identifier: Apache-2.0
 
 set(FANWIRE_WOLFSSL "" CACHE STRING "wolfSSL: private, system, a prefix, or empty for the best at hand")
 set(fanwire_build_wolfssl ${PROJECT_SOURCE_DIR}/tools/build-wolfssl)

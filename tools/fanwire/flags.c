@@ -21,6 +21,8 @@ enum flag {
     FLAG_PING_INTERVAL,
     FLAG_HANDSHAKE_TIMEOUT,
     FLAG_ALLOW_ORIGIN,
+    FLAG_DEFLATE,
+    FLAG_DEFLATE_MEMORY,
     FLAG_QUIET,
     FLAG_HELP,
     FLAG_DEMO,
@@ -40,6 +42,8 @@ static const char common_help[] =
     "  --ping-interval SECONDS   silence before a ping, 0 for never (25)\n"
     "  --handshake-timeout SECONDS (5)\n"
     "  --allow-origin ORIGIN     a browser origin besides our own; repeatable; * for every one\n"
+    "  --deflate                 compress for clients that offer permessage-deflate\n"
+    "  --deflate-memory BYTES    for compression that remembers earlier messages (0)\n"
     "  --quiet                   log warnings and errors only\n"
     "  --help\n";
 
@@ -60,6 +64,8 @@ static const struct option flags[] = {
     {"ping-interval", required_argument, NULL, FLAG_PING_INTERVAL},
     {"handshake-timeout", required_argument, NULL, FLAG_HANDSHAKE_TIMEOUT},
     {"allow-origin", required_argument, NULL, FLAG_ALLOW_ORIGIN},
+    {"deflate", no_argument, NULL, FLAG_DEFLATE},
+    {"deflate-memory", required_argument, NULL, FLAG_DEFLATE_MEMORY},
     {"quiet", no_argument, NULL, FLAG_QUIET},
     {"help", no_argument, NULL, FLAG_HELP},
     {"demo", no_argument, NULL, FLAG_DEMO},
@@ -165,6 +171,11 @@ static bool read_flag(struct settings *settings, int flag)
         return read_seconds(flag, 1, &options->handshake_timeout_ms);
     case FLAG_ALLOW_ORIGIN:
         return add_string(flag, settings->origins, &settings->origins_count, ORIGINS_MAX);
+    case FLAG_DEFLATE:
+        options->deflate = true;
+        return true;
+    case FLAG_DEFLATE_MEMORY:
+        return read_number(flag, 0, UINT64_MAX, &options->deflate_bytes_max);
     case FLAG_QUIET:
         settings->quiet = true;
         return true;

@@ -96,7 +96,8 @@ static void print_ready(fw_server *server)
 static int serve_until_stopped(fw_server *server, void (*started)(fw_server *server),
                                void (*stopped)(void))
 {
-    /* Before the start: a stop that comes meanwhile is obeyed as soon as there is something to stop. */
+    /* Before the start: a stop that comes meanwhile is obeyed as soon as there is something to
+     * stop. */
     atomic_store(&running, server);
     catch_signals();
     int result = fw_server_start(server);
@@ -105,9 +106,9 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return EXIT_FAILED;
     }
-    print_ready(server);
     if (started != NULL)
         started(server);
+    print_ready(server);
     fw_server_wait(server);
     if (stopped != NULL)
         stopped();

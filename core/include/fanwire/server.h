@@ -62,6 +62,11 @@ struct fw_server_options {
     uint32_t handshake_timeout_ms; /* accept to request: 5000 */
     uint32_t ping_interval_ms;     /* idle time before a ping: 25000; FW_UNLIMITED: never */
     uint32_t pong_timeout_ms;      /* 10000 */
+
+    bool deflate; /* compress for clients that offer permessage-deflate; default: off */
+    /* Memory for compression that remembers a connection's earlier messages, about 50 KiB each, of
+     * all workers together. 0, and for connections beyond it: each message is compressed alone. */
+    uint64_t deflate_bytes_max;
 };
 
 #define FW_UNLIMITED UINT32_MAX
@@ -75,7 +80,7 @@ struct fw_server_options {
  *
  * errors       FW_ERR_USAGE (an option is out of its range; the log says which), FW_ERR_ENGINE (the
  *              engine that was asked for does not work here; the log says why and what to do),
- *              -ENOMEM
+ *              -ENOTSUP (deflate, with a zlib that is not safe; the log says which), -ENOMEM
  */
 FW_PUBLIC int fw_server_create(const struct fw_server_options *options, fw_server **server_out);
 
@@ -121,6 +126,7 @@ struct fw_server_stats {
     uint64_t messages_received;
     uint64_t messages_delivered; /* published messages times their subscribers */
     uint64_t slow_closed;        /* closed with 1013: their budget was used up */
+    uint64_t deflate_bytes;      /* of deflate_bytes_max, what connections were promised by now */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 

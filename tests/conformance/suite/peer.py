@@ -27,8 +27,9 @@ ECHO_FLAGS = {
     "--max-fragments": "0",
     "--max-output": str(64 << 20),
 }
-# What it is given when it has it; the cases that need it are skipped, out loud, when it has not.
-DEFLATE_FLAG = "--deflate"
+# What it is given when it has it; the cases that need it are skipped, out loud, when it has not. The
+# memory lets contexts be taken over from message to message.
+DEFLATE_FLAGS = {"--deflate": [], "--deflate-memory": [str(64 << 20)]}
 
 
 class Unusable(Exception):
@@ -73,8 +74,10 @@ class Server:
         self.output = ""
 
     async def start(self):
-        if DEFLATE_FLAG in await self.help():
-            self.command.append(DEFLATE_FLAG)
+        known = (await self.help()).split()
+        for flag, values in DEFLATE_FLAGS.items():
+            if flag in known:
+                self.command += [flag, *values]
         self.process = await self.spawn(self.command)
         try:
             async with asyncio.timeout(READY_SECONDS):

@@ -23,8 +23,9 @@ CASE_SECONDS = 60
 
 # How the octets of the frames are handed to TCP.
 WHOLE, OCTETS, RANDOM = "whole", "octets", "random"
-# More than this is not sent octet by octet.
+# More than this is not sent octet by octet; each costs a system call, and in TLS a record.
 OCTETS_COUNT_MAX = 70_000
+TLS_OCTETS_COUNT_MAX = 5_000
 # Random pieces have at most one of these sizes; long frames are not cut into ever so many.
 RANDOM_SIZES = (2, 20, 300, 3000, 30000)
 RANDOM_PIECES_MAX = 2000

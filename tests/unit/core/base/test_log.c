@@ -53,8 +53,8 @@ Test(log_quote, cuts_after_256_octets_and_says_so)
 /* Every size from the least that is allowed: what is written ends inside it, whatever comes. */
 Test(log_quote, never_writes_beyond_its_room)
 {
-    static const char *inputs[] = {"", "a", "ab", "abcdefghijklmnop", "\x01", "\x01\x02\x03",
-                                   "a\x01z\xff", "\"\\\"\\\"\\"};
+    static const char *inputs[] = {
+        "", "a", "ab", "abcdefghijklmnop", "\x01", "\x01\x02\x03", "a\x01z\xff", "\"\\\"\\\"\\"};
     for (size_t room = 8; room < 40; room++) {
         for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
             char *out = malloc(room); /* exactly: a sanitizer sees one octet more */

@@ -73,7 +73,7 @@ Test(wheel, rings_at_its_time_rounded_up_to_a_tick_and_not_before)
         struct rig *rig = rig_create();
         fw_wheel_set(&rig->wheel, 7, START + waits[i]);
         uint64_t rings_at = START + (waits[i] + TICK - 1) / TICK * TICK;
-        for (uint64_t ms = START; ms < rings_at; ms += waits[i] > 2000 ? 61 : 1)
+        for (uint64_t ms = START; ms<rings_at; ms += waits[i]> 2000 ? 61 : 1)
             cr_assert_eq(advance(rig, ms), 0u, "%llu ms rang early", (unsigned long long)waits[i]);
         cr_assert_eq(advance(rig, rings_at - 1), 0u);
         cr_assert_eq(advance(rig, rings_at), 1u);

@@ -9,6 +9,7 @@
 
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 static struct fw_msg *message(const char *payload)
 {
@@ -78,7 +79,8 @@ static void *hold_and_drop(void *context)
     for (unsigned i = 0; i < 20000; i++) {
         fw_msg_hold(msg, 2);
         fw_msg_drop(msg);
-        cr_assert_eq(msg->data[FW_MSG_HEADROOM], 'x');
+        if (msg->data[FW_MSG_HEADROOM] != 'x')
+            abort(); /* Criterion's asserts are for the test's own thread */
         fw_msg_drop(msg);
     }
     fw_msg_drop(msg);

@@ -254,6 +254,35 @@ Test(ws_decoder_refuses, messages_over_the_limit)
     }
 }
 
+Test(ws_decoder_refuses, compressed_messages_over_a_limit_of_their_own)
+{
+    /* RFC 7692, section 6, and RFC 6455, section 10.4: stored blocks are longer than what comes out
+     * of them. The limit holds for the sum of fragments; plain messages keep the other one. */
+    struct fw_ws_rules rules = {
+        .message_bytes_max = 10, .compressed_bytes_max = 15, .fragments_max = 128};
+    static const struct {
+        unsigned first_bits;
+        size_t first, second;
+        const char *expected;
+    } cases[] = {
+        {FW_WS_RSV1, 15, 0,
+         "binary*(\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00"
+         "\\x00\\x00\\x00)"},
+        {FW_WS_RSV1, 16, 0, "failed(FW_ERR_WS_MESSAGE_TOO_LARGE)"},
+        {FW_WS_RSV1, 8, 8, "failed(FW_ERR_WS_MESSAGE_TOO_LARGE)"},
+        {0, 11, 0, "failed(FW_ERR_WS_MESSAGE_TOO_LARGE)"},
+        {0, 6, 5, "failed(FW_ERR_WS_MESSAGE_TOO_LARGE)"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct ws_stream stream = {0};
+        ws_stream_frame(&stream, FW_WS_BINARY | cases[i].first_bits | WS_MASKED, NULL,
+                        cases[i].first);
+        ws_stream_frame(&stream, FINISH | WS_MASKED, NULL, cases[i].second);
+        ws_expect_events(&stream, &rules, true, cases[i].expected, cases[i].expected);
+        ws_stream_clear(&stream);
+    }
+}
+
 Test(ws_decoder_refuses, announced_lengths_on_the_header_alone)
 {
     /* RFC 6455, section 10.4: no payload has come, and none is waited for. The sum of what came and

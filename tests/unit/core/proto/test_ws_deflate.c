@@ -67,10 +67,9 @@ static struct inflated drain(struct fw_ws_inflater *inflater, size_t room, size_
     do {
         size_t left = room - result.count;
         uint8_t spare;
-        result.end = left == 0
-                         ? fw_ws_inflater_next(inflater, &spare, 1)
-                         : fw_ws_inflater_next(inflater, result.bytes + result.count,
-                                               left < step ? left : step);
+        result.end = left == 0 ? fw_ws_inflater_next(inflater, &spare, 1)
+                               : fw_ws_inflater_next(inflater, result.bytes + result.count,
+                                                     left < step ? left : step);
         cr_assert_leq(result.end, (ssize_t)FW_WS_INFLATE_STEP_BYTES);
         if (result.end > 0) {
             cr_assert_gt(left, 0, "more than the limit came");
@@ -106,8 +105,7 @@ static ssize_t pack(struct fw_ws_deflater *deflater, const void *message, size_t
 {
     const uint8_t *in = guard_buf_at_end(&in_guard, message, bytes);
     uint8_t *at = guard_buf_at_end(&out_guard, NULL, room);
-    ssize_t count =
-        fw_ws_deflater_pack(deflater, (struct fw_bytes){in, bytes}, fresh, at, room);
+    ssize_t count = fw_ws_deflater_pack(deflater, (struct fw_bytes){in, bytes}, fresh, at, room);
     if (count > 0)
         memcpy(out, at, (size_t)count);
     return count;
@@ -181,10 +179,7 @@ Test(ws_deflate, inflates_the_examples_of_the_rfc)
         size_t bytes;
         const char *text;
     } cases[] = {
-#define CASE(literal, text)                                                                        \
-    {                                                                                              \
-        (literal), sizeof(literal) - 1, (text)                                                     \
-    }
+#define CASE(literal, text) {(literal), sizeof(literal) - 1, (text)}
         CASE("\xf2\x48\xcd\xc9\xc9\x07\x00", "Hello"),
         CASE("\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00", "Hello"), /* stored */
         CASE("\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "Hello"),             /* BFINAL set */
@@ -196,9 +191,9 @@ Test(ws_deflate, inflates_the_examples_of_the_rfc)
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (size_t step = 1; step < 12; step++)
-            expect_text(inflate_with(pool.inflater, cases[i].message, cases[i].bytes, 100, step,
-                                     true),
-                        cases[i].text);
+            expect_text(
+                inflate_with(pool.inflater, cases[i].message, cases[i].bytes, 100, step, true),
+                cases[i].text);
     }
 }
 
@@ -263,7 +258,8 @@ Test(ws_deflate, stays_failed_after_the_limit_whatever_comes_behind_it)
     cr_expect_eq(fw_ws_inflater_next(pool.inflater, out, 200), FW_ERR_WS_INFLATE);
 }
 
-/* ---- what is malformed ------------------------------------------------------------------------ */
+/* ---- what is malformed ------------------------------------------------------------------------
+ */
 
 Test(ws_deflate, refuses_what_is_no_deflate)
 {
@@ -272,27 +268,24 @@ Test(ws_deflate, refuses_what_is_no_deflate)
         const char *message;
         size_t bytes;
     } cases[] = {
-#define BAD(literal)                                                                               \
-    {                                                                                              \
-        (literal), sizeof(literal) - 1                                                             \
-    }
-        BAD(""),                                        /* not even an empty message is that */
-        BAD("\x06"),                                    /* block type 11 */
+#define BAD(literal) {(literal), sizeof(literal) - 1}
+        BAD(""),     /* not even an empty message is that */
+        BAD("\x06"), /* block type 11 */
         BAD("\x07"),
         BAD("\xff\xff\xff\xff"),
-        BAD("\x00\x05\x00\x00\x00Hello\x00"),           /* length and its complement differ */
-        BAD("\x00\x05\x00\xfa\xff\x48\x65"),            /* a stored block cut short */
-        BAD("\x02\x01\x00\x00"),                        /* a reference with nothing behind it */
-        BAD("\xf3\x48\xcd\xc9\xc9\x07\x00"),            /* BFINAL, and no block after it */
-        BAD("\xf2\x48\xcd\xc9\xc9\x07\x00\x00"),        /* half an empty block too many */
+        BAD("\x00\x05\x00\x00\x00Hello\x00"),    /* length and its complement differ */
+        BAD("\x00\x05\x00\xfa\xff\x48\x65"),     /* a stored block cut short */
+        BAD("\x02\x01\x00\x00"),                 /* a reference with nothing behind it */
+        BAD("\xf3\x48\xcd\xc9\xc9\x07\x00"),     /* BFINAL, and no block after it */
+        BAD("\xf2\x48\xcd\xc9\xc9\x07\x00\x00"), /* half an empty block too many */
         BAD("\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff"), /* the tail was not cut off */
-        BAD("\x04\x00\x00\x00"),                        /* a dynamic block cut short */
+        BAD("\x04\x00\x00\x00"),                             /* a dynamic block cut short */
         BAD("Hello"),
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (size_t step = 1; step < 4; step++) {
-            struct inflated got = inflate_with(pool.inflater, cases[i].message, cases[i].bytes,
-                                               1000, step, true);
+            struct inflated got =
+                inflate_with(pool.inflater, cases[i].message, cases[i].bytes, 1000, step, true);
             cr_expect_eq(got.end, FW_ERR_WS_INFLATE, "case %zu: %zd", i, got.end);
         }
     }
@@ -407,8 +400,8 @@ Test(ws_deflate, keeps_to_the_window_of_each_context)
 Test(ws_deflate, has_an_encoding_for_every_window_but_the_smallest)
 {
     /* zlib makes 9 bits of 8 without a word: who asks for 8 gets nothing compressed */
-    static const unsigned encodings[] = {[8] = 0,  [9] = 3,  [10] = 3, [11] = 3,
-                                         [12] = 2, [13] = 2, [14] = 2, [15] = 1};
+    static const unsigned encodings[] = {
+        [8] = 0, [9] = 3, [10] = 3, [11] = 3, [12] = 2, [13] = 2, [14] = 2, [15] = 1};
     for (unsigned bits = 8; bits <= 15; bits++)
         cr_expect_eq(fw_ws_deflate_encoding(bits), encodings[bits], "%u bits", bits);
 }
@@ -427,8 +420,7 @@ Test(ws_deflate, says_when_a_message_does_not_fit_and_refers_to_it_never)
     cr_expect_eq(pack(deflater, noise, sizeof noise, false, packed, sizeof noise), FW_ERR_LIMIT);
     ssize_t count = pack(deflater, noise, sizeof noise, false, packed, sizeof packed);
     cr_assert_gt(count, 2000, "it knew the message");
-    struct inflated got =
-        inflate_with(inflater, packed, (size_t)count, sizeof noise, 16384, false);
+    struct inflated got = inflate_with(inflater, packed, (size_t)count, sizeof noise, 16384, false);
     cr_expect(got.end == 0 && memcmp(got.bytes, noise, sizeof noise) == 0);
     count = pack(deflater, noise, sizeof noise, false, packed, sizeof packed);
     cr_expect_lt(count, 100, "%zd", count);
@@ -449,7 +441,8 @@ Test(ws_deflate, fits_a_message_into_exactly_the_room_it_needs)
 
 Test(ws_deflate, goes_on_after_messages_that_the_peer_got_otherwise)
 {
-    /* A shared message stands in the peer's window between ours: a fresh start refers to neither. */
+    /* A shared message stands in the peer's window between ours: a fresh start refers to neither.
+     */
     static const char *const ours[] = {"one two three four five six", "one two three four six",
                                        "one two three four seven", "one two eight four seven"};
     static const char shared[] = "what everybody gets, one two three four five six";
@@ -464,8 +457,8 @@ Test(ws_deflate, goes_on_after_messages_that_the_peer_got_otherwise)
         expect_text(inflate_with(peer, packed, (size_t)count, 200, 200, false), ours[i]);
         if (i != 1)
             continue;
-        count = pack(fw_ws_deflate_pool_deflater(&pool, 1), shared, strlen(shared), true, packed,
-                     200);
+        count =
+            pack(fw_ws_deflate_pool_deflater(&pool, 1), shared, strlen(shared), true, packed, 200);
         expect_text(inflate_with(peer, packed, (size_t)count, 200, 200, false), shared);
     }
     context_end(context);

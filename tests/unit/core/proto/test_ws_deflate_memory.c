@@ -14,7 +14,7 @@
 #include <time.h>
 #include <zlib.h>
 
-#define COUNT(array) (sizeof(array) / sizeof *(array))
+#define COUNT(array)  (sizeof(array) / sizeof *(array))
 #define MESSAGE_BYTES 40000
 
 static size_t allocated_bytes;
@@ -47,11 +47,25 @@ Test(ws_deflate_memory, wants_a_zlib_without_its_known_holes)
         const char *version;
         bool good;
     } cases[] = {
-        {"1.2.12", true},       {"1.2.13", true}, {"1.3", true},      {"1.3.1", true},
-        {"1.3.1.zlib-ng", true}, {"1.10", true},   {"2.0", true},      {"2", true},
-        {"1.2.12.1", true},     {"1.2.11", false}, {"1.2.11.1", false}, {"1.2.8", false},
-        {"1.2", false},         {"1.1.99", false}, {"0.95", false},     {"1", false},
-        {"", false},            {"zlib", false},   {"1.x", false},
+        {"1.2.12", true},
+        {"1.2.13", true},
+        {"1.3", true},
+        {"1.3.1", true},
+        {"1.3.1.zlib-ng", true},
+        {"1.10", true},
+        {"2.0", true},
+        {"2", true},
+        {"1.2.12.1", true},
+        {"1.2.11", false},
+        {"1.2.11.1", false},
+        {"1.2.8", false},
+        {"1.2", false},
+        {"1.1.99", false},
+        {"0.95", false},
+        {"1", false},
+        {"", false},
+        {"zlib", false},
+        {"1.x", false},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         cr_expect_eq(fw_ws_deflate_version_good(cases[i].version), cases[i].good, "%s",
@@ -262,7 +276,8 @@ Test(ws_deflate_memory, that_a_bomb_costs_is_bounded)
         cr_expect_eq(written, sizeof out);
         cr_expect_leq(allocated_bytes, 64 * 1024, "%zu octets", allocated_bytes);
         cr_expect_lt(took, 5.0, "%.2f ms", took);
-        cr_log_info("a bomb of %zu octets: %zu octets of heap, %.3f ms", count, allocated_bytes, took);
+        cr_log_info("a bomb of %zu octets: %zu octets of heap, %.3f ms", count, allocated_bytes,
+                    took);
         fw_ws_deflate_context_destroy(&pool, context);
         fw_ws_deflate_pool_clear(&pool);
     }

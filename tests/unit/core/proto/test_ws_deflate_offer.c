@@ -293,9 +293,7 @@ Test(ws_deflate_offer, of_ours_is_agreed_on_by_an_answer_that_fits)
         {{.client_bits = 10}, PMD "; client_max_window_bits=12", {10, 15, true, true}},
         {{.client_bits = 10}, PMD, {10, 15, true, true}},
         {{.client_no_takeover = true}, PMD, {15, 15, false, true}},
-        {{.server_no_takeover = true},
-         PMD "; server_no_context_takeover",
-         {15, 15, true, false}},
+        {{.server_no_takeover = true}, PMD "; server_no_context_takeover", {15, 15, true, false}},
         {{12, 15, true, true},
          PMD "; client_max_window_bits=10; server_max_window_bits=11; "
              "client_no_context_takeover; server_no_context_takeover",

@@ -61,8 +61,9 @@ Test(feed, publishes_a_POST_and_says_where_it_went)
     fake.receivers = 3;
     cr_assert_eq(ask(&fake, "POST", "/topics/prices.AAPL", "", "187.5"), 200u);
     cr_assert_str_eq(fake.published, "prices.AAPL text(187.5)");
-    cr_assert_str_eq(body_of(&fake),
-                     "{\"topic\":\"prices.AAPL\",\"epoch\":\"abc\",\"offset\":7,\"receivers\":3}\n");
+    cr_assert_str_eq(
+        body_of(&fake),
+        "{\"topic\":\"prices.AAPL\",\"epoch\":\"abc\",\"offset\":7,\"receivers\":3}\n");
     cr_assert_not_null(strstr(fake_host_sent(&fake), "Content-Type: application/json\r\n"));
     cr_assert_not_null(strstr(fake_host_sent(&fake), "Cache-Control: no-store\r\n"));
     cr_assert_not(fake.shut, "the next one may follow");
@@ -110,8 +111,8 @@ Test(feed, answers_each_failure_of_a_publish_with_its_status_and_closes)
         int result;
         unsigned status;
     } rows[] = {
-        {FW_ERR_BUSY, 503},  {FW_ERR_LIMIT, 503},    {FW_ERR_CLOSED, 503}, {-ENOMEM, 503},
-        {FW_ERR_TOPIC, 400}, {FW_ERR_NOT_UTF8, 400},
+        {FW_ERR_BUSY, 503}, {FW_ERR_LIMIT, 503}, {FW_ERR_CLOSED, 503},
+        {-ENOMEM, 503},     {FW_ERR_TOPIC, 400}, {FW_ERR_NOT_UTF8, 400},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct fake_host host;
@@ -128,7 +129,7 @@ Test(feed, answers_each_failure_of_a_publish_with_its_status_and_closes)
 
 Test(feed, publishes_to_one_topic_with_a_valid_name_only)
 {
-    static const char *const targets[] = {"/topics/",     "/topics/a,b", "/topics/a/b",
+    static const char *const targets[] = {"/topics/",      "/topics/a,b", "/topics/a/b",
                                           "/topics/a%20b", "/topics/%61", "/topics/a;b"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         struct fake_host host;
@@ -146,8 +147,9 @@ Test(feed, tells_what_it_knows_of_a_topic)
     cr_assert_eq(fw_session_subscribe(&fake.session, fw_bytes_of("a")), 0);
     fake.topics[0]->offset = 41;
     cr_assert_eq(ask(&fake, "GET", "/topics/a?info", "", ""), 200u);
-    cr_assert_str_eq(body_of(&fake),
-                     "{\"topic\":\"a\",\"epoch\":\"abc\",\"offset\":41,\"subscribers\":{\"ws\":1}}\n");
+    cr_assert_str_eq(
+        body_of(&fake),
+        "{\"topic\":\"a\",\"epoch\":\"abc\",\"offset\":41,\"subscribers\":{\"ws\":1}}\n");
     cr_assert_eq(ask(&fake, "HEAD", "/topics/a?info", "", ""), 200u);
     cr_assert_str_eq(body_of(&fake), "");
 }
@@ -203,7 +205,7 @@ Test(feed, subscribes_once_to_a_topic_that_is_named_twice)
 
 Test(feed, refuses_names_that_are_none_before_the_upgrade)
 {
-    static const char *const paths[] = {"/topics/",   "/topics/,", "/topics/a,",  "/topics/,a",
+    static const char *const paths[] = {"/topics/",     "/topics/,",    "/topics/a,", "/topics/,a",
                                         "/topics/a,,b", "/topics/a%20", "/topics/a/b"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         struct fake_host host;
@@ -272,9 +274,10 @@ Test(feed, takes_no_POST_for_health)
 /* Compared by exact string: no path is built from input. */
 Test(feed, leaves_other_paths_to_the_program)
 {
-    static const char *const targets[] = {"/",          "/topics",    "/topicsx/a", "/Topics/a",
-                                          "/healthz/",  "/healthz.",  "//healthz",  "/topics/../healthz2",
-                                          "/./healthz", "/%68ealthz", "/readyz/x",  "/TOPICS/a"};
+    static const char *const targets[] = {
+        "/",          "/topics",    "/topicsx/a", "/Topics/a",
+        "/healthz/",  "/healthz.",  "//healthz",  "/topics/../healthz2",
+        "/./healthz", "/%68ealthz", "/readyz/x",  "/TOPICS/a"};
     for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
         struct fake_host host;
         bool topic = strncmp(targets[i], "/topics/", 8) == 0;

@@ -36,7 +36,8 @@ TestSuite(http_request, .init = begin, .fini = end, .timeout = 60);
 static void answer_path(struct fake_host *host, struct fw_request *request)
 {
     const char *path = fw_request_path(request);
-    (void)host;
+    if (strlen(host->told) > sizeof host->told / 2)
+        host->told[0] = '\0';
     cr_assert_eq(fw_request_answer(request, 200, "text/plain", NULL, path, strlen(path)), 0);
 }
 
@@ -132,8 +133,9 @@ Test(http_session, closes_after_each_answer_once_the_server_stops)
 /* RFC 9112, section 9.3.2: in order, each once. */
 Test(http_session, answers_pipelined_requests_in_order_however_they_are_cut)
 {
-    static const char input[] = GET_A "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
-                                      "\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n" GET_A;
+    static const char input[] =
+        GET_A "POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+              "\r\nGET /c HTTP/1.1\r\nHost: x\r\n\r\n" GET_A;
     size_t count = sizeof input - 1;
     fake.on_request = answer_path;
     for (size_t cut = 0; cut <= count; cut++) {
@@ -169,18 +171,15 @@ Test(http_session, holds_pipelined_requests_of_a_peer_that_does_not_read)
     size_t count = 0;
     for (unsigned i = 0; i < REQUESTS; i++)
         count += (size_t)sprintf(input + count, "%s", GET_A);
-    fake.told[0] = '\0';
-    for (size_t at = 0; at < count; at += 10000) {
-        fake_host_receive(&fake, input + at, count - at < 10000 ? count - at : 10000);
+    for (size_t at = 0; at < count; at += 5000) {
+        fake_host_receive(&fake, input + at, count - at < 5000 ? count - at : 5000);
         fake_host_flush(&fake);
         cr_assert_leq(fake.session.outq.queued_bytes, FW_OUTPUT_SOFT_BYTES + 1000u);
         fake.told[0] = '\0';
     }
     cr_assert(fw_session_full(&fake.session));
-    while (fake.session.held != NULL) {
-        fake.told[0] = '\0';
+    while (fake.session.held != NULL)
         fake_host_take(&fake, 1 << 17);
-    }
     fake_host_take(&fake, SIZE_MAX);
     cr_assert_eq(count_of(fake_host_sent(&fake), "HTTP/1.1 200 OK"), (unsigned)REQUESTS);
     free(input);
@@ -205,7 +204,8 @@ Test(http_session, refuses_with_a_status_and_closes)
     for (unsigned i = 0; i < FW_HTTP_HEADERS_MAX; i++)
         strcat(many_headers, "X: y\r\n");
     strcat(many_headers, "\r\n");
-    snprintf(large_post, sizeof large_post, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n",
+    snprintf(large_post, sizeof large_post,
+             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %u\r\n\r\n",
              FW_PUBLISH_BYTES_DEFAULT + 1);
     static const struct {
         const char *input;

@@ -145,9 +145,10 @@ Test(http_upgrade, is_refused_when_it_is_malformed_and_nothing_behind_it_is_look
     } rows[] = {
         {"GET", "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n", 400},
         {"GET",
-         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2hvcnQ=\r\n", 400},
-        {"GET",
-         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", 400},
+         "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2hvcnQ=\r\n",
+         400},
+        {"GET", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+         400},
         {"GET",
          "Connection: Upgrade\r\nSec-WebSocket-Version: 8\r\n"
          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
@@ -213,8 +214,9 @@ Test(http_upgrade, is_refused_403_from_another_origin)
         host.rules.allow_origins = allowed;
         fake_host_handshake(&host, "/ws", rows[i].lines);
         cr_assert_str_eq(host.told, rows[i].wanted ? "open(/ws)" : "", "row %zu", i);
-        cr_assert_eq(strncmp(fake_host_sent(&host), rows[i].wanted ? "HTTP/1.1 101" : "HTTP/1.1 403", 12),
-                     0, "row %zu", i);
+        cr_assert_eq(
+            strncmp(fake_host_sent(&host), rows[i].wanted ? "HTTP/1.1 101" : "HTTP/1.1 403", 12), 0,
+            "row %zu", i);
         fake_host_clear(&host);
     }
 }
@@ -323,8 +325,10 @@ Test(http_upgrade, survives_every_allocation_that_fails)
             bool accepted = host.session.told_open;
             cr_assert(failed || accepted == (host.answer == 0));
             fw_session_clear(&host.session);
-            cr_assert_eq(count_of(host.told, "closed("), accepted || (host.answer == 0 &&
-                         strstr(host.told, "open(") != NULL) ? 1u : 0u, "%s", host.told);
+            cr_assert_eq(count_of(host.told, "closed("),
+                         accepted || (host.answer == 0 && strstr(host.told, "open(") != NULL) ? 1u
+                                                                                              : 0u,
+                         "%s", host.told);
             for (unsigned i = 0; i < host.topics_count; i++)
                 cr_assert_eq(host.topics[i]->subscribers, 0u);
             fake_host_clear(&host);

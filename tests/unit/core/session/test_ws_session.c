@@ -122,9 +122,9 @@ Test(ws_session, refuses_to_send_text_that_is_not_utf8)
 static void echo_as_text(struct fake_host *host, uint8_t type, const uint8_t *bytes, size_t count)
 {
     (void)type;
-    fake_host_tell(
-        host, "%s",
-        fw_status_name(fw_ws_session_send(&host->session, FW_WS_TEXT, (struct fw_bytes){bytes, count})));
+    fake_host_tell(host, "%s",
+                   fw_status_name(fw_ws_session_send(&host->session, FW_WS_TEXT,
+                                                     (struct fw_bytes){bytes, count})));
 }
 
 Test(ws_session, judges_a_binary_message_that_is_sent_on_as_text)
@@ -138,7 +138,8 @@ Test(ws_session, judges_a_binary_message_that_is_sent_on_as_text)
 static void send_part(struct fake_host *host, uint8_t type, const uint8_t *bytes, size_t count)
 {
     (void)type;
-    int result = fw_ws_session_send(&host->session, FW_WS_TEXT, (struct fw_bytes){bytes, count - 1});
+    int result =
+        fw_ws_session_send(&host->session, FW_WS_TEXT, (struct fw_bytes){bytes, count - 1});
     fake_host_tell(host, "%s", fw_status_name(result));
 }
 
@@ -306,8 +307,7 @@ static void use_it_all(struct fake_host *host)
     struct fw_session *session = &host->session;
     fake_host_tell(host, "%s",
                    fw_status_name(fw_ws_session_send(session, FW_WS_TEXT, fw_bytes_of("late"))));
-    fake_host_tell(host, "%s",
-                   fw_status_name(fw_ws_session_close(session, 1000, fw_bytes_of(""))));
+    fake_host_tell(host, "%s", fw_status_name(fw_ws_session_close(session, 1000, fw_bytes_of(""))));
 }
 
 /* RFC 6455, section 5.5.1: no frame may follow a close frame, whatever on_close tries. */

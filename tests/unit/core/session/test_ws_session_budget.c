@@ -265,8 +265,8 @@ static void make_streams(struct ws_stream *input, struct ws_stream *echoed, unsi
     }
 }
 
-/* Whatever the peer's window does, every byte of the echo comes, once and in order; and input is set
- * aside instead of answered without bound. */
+/* Whatever the peer's window does, every byte of the echo comes, once and in order; and input is
+ * set aside instead of answered without bound. */
 Test(ws_session_budget, holds_input_while_it_owes_much_and_loses_no_byte)
 {
     static const size_t windows[] = {1000, 4096, 65536, 300000};
@@ -515,8 +515,7 @@ static void live(struct fake_host *host, const struct ws_stream *input, size_t p
     fake_host_flush(host);
     fake_host_frame(host, PING, "kept");
     fake_host_frame(host, TEXT, "queued behind");
-    fw_ws_session_send(&host->session, FW_WS_BINARY,
-                       (struct fw_bytes){large, sizeof large});
+    fw_ws_session_send(&host->session, FW_WS_BINARY, (struct fw_bytes){large, sizeof large});
     fake_host_take(host, 2000);
     fake_host_take(host, SIZE_MAX);
     fw_session_unsubscribe(&host->session, fw_bytes_of("t1"));
@@ -547,7 +546,8 @@ static unsigned count_of(const char *text, const char *word)
 }
 
 /* Each allocation of that life fails once, alone and with all that follow: no crash, no leak, and
- * the program hears of the end of exactly what it accepted. The sanitizers are the judges of most. */
+ * the program hears of the end of exactly what it accepted. The sanitizers are the judges of most.
+ */
 static void survive(size_t piece, bool keeps, enum fail_mem_mode mode)
 {
     struct ws_stream input = {0};

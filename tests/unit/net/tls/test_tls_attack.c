@@ -396,6 +396,32 @@ Test(tls_attack, with_a_record_played_twice_or_left_out_is_noticed)
     }
 }
 
+/* A peer may ask for records of 512 octets (RFC 6066, section 4) from a server whose wolfSSL knows
+ * that; then gathered pieces are cut smaller, and still arrive whole. */
+Test(tls_attack, with_tiny_records_breaks_no_message)
+{
+#ifdef HAVE_MAX_FRAGMENT
+    static uint8_t bytes[3000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 7 + (i >> 8));
+    for (int twelve = 0; twelve < 2; twelve++) {
+        struct pair pair;
+        open_pair(&pair, twelve);
+        cr_assert_eq(wolfSSL_UseMaxFragment(pair.client.tls->ssl, WOLFSSL_MFL_2_9),
+                     WOLFSSL_SUCCESS);
+        pair_shake(&pair);
+        struct iovec pieces[] = {{bytes, 100}, {bytes + 100, 2000}, {bytes + 2100, 900}};
+        cr_assert_eq(fw_tls_send(pair.server.tls, pieces, 3, &pair.server.out), 0);
+        pair_run(&pair);
+        cr_assert_eq(pair.client.plain_count, sizeof bytes);
+        cr_expect_arr_eq(pair.client.plain, bytes, sizeof bytes);
+        pair_close(&pair);
+    }
+#else
+    cr_skip("this wolfSSL does not negotiate record sizes");
+#endif
+}
+
 /* ---- anything ---- */
 
 static uint32_t next_random(uint32_t *state)
