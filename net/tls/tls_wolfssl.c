@@ -34,8 +34,7 @@
 #define ALERT_HANDSHAKE_FAILURE 40
 #define ALERT_DECODE_ERROR      50
 
-/* Ours of an idle connection's memory; wolfSSL's part is another 2952 bytes in the private build.
- */
+/* Our part of an idle connection's memory; wolfSSL's is 2952 bytes in the private build. */
 static_assert(sizeof(struct fw_tls) <= 160, "the budget of an idle connection");
 
 /* ---- small things ---- */

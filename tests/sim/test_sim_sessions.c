@@ -141,7 +141,8 @@ static void move_peer(struct sim_rig *rig, struct peer *peer, unsigned turn)
         return;
     if (fw_sim_state(rig->sim, peer->slot) >= FW_SIM_CLOSED) {
         struct fw_bytes sent = fw_sim_sent(rig->sim, peer->slot);
-        ws_stream_put(&peer->sent, sent.at, sent.count);
+        if (sent.count > 0)
+            ws_stream_put(&peer->sent, sent.at, sent.count);
         peer->over = true;
         return;
     }
@@ -201,6 +202,7 @@ static void run_seed(uint64_t seed, bool may_end)
         else if (turn > 4000)
             fw_sim_advance(rig->sim, 10); /* what lingers goes */
     }
+    sim_run(rig);
     for (unsigned i = 0; i < PEERS; i++) {
         check_peer(&peers[i], seed, i);
         clear_peer(&peers[i]);
@@ -211,30 +213,26 @@ static void run_seed(uint64_t seed, bool may_end)
 
 Test(sim_sessions, give_every_peer_the_bytes_of_an_undisturbed_run, .timeout = 300)
 {
-    for (uint64_t seed = 1; seed <= 120; seed++)
+    for (uint64_t seed = 1; seed <= 300; seed++)
         run_seed(seed, false);
 }
 
 Test(sim_sessions, give_every_peer_that_goes_the_beginning_of_them_and_the_others_all,
      .timeout = 300)
 {
-    for (uint64_t seed = 1001; seed <= 1120; seed++)
+    for (uint64_t seed = 1001; seed <= 1300; seed++)
         run_seed(seed, true);
 }
 
 /* ---- fan-out --------------------------------------------------------------------------------- */
 
-/* Whether a trace of "welcome" and numbered messages has no gap, and where it ends. */
-static unsigned numbers_in(const char *frames, unsigned *first_out)
+/* The number after the last message of a trace, 0 when there is none; it fails at a gap. */
+static unsigned numbers_end(const char *frames)
 {
     unsigned next = 0;
-    *first_out = 0;
     for (const char *at = strstr(frames, "text(p"); at != NULL; at = strstr(at + 1, "text(p")) {
         unsigned number = (unsigned)strtoul(at + 6, NULL, 10);
-        if (next == 0)
-            *first_out = number;
-        else
-            cr_assert_eq(number, next, "a gap: %s", frames);
+        cr_assert(next == 0 || number == next, "a gap: %s", frames);
         next = number + 1;
     }
     return next;
@@ -272,10 +270,8 @@ Test(sim_sessions, miss_no_message_once_they_are_subscribed, .timeout = 300)
         cr_assert(sim_publish(rig, "p201", 4));
         sim_run(rig);
         for (unsigned i = 0; i < PEERS; i++) {
-            unsigned first;
-            unsigned end = numbers_in(sim_frames(rig, slots[i]), &first);
-            cr_assert_eq(end, 202u, "seed %llu, peer %u", (unsigned long long)seed, i);
-            cr_assert(i > 0 || first < 60);
+            cr_assert_eq(numbers_end(sim_frames(rig, slots[i])), 202u, "seed %llu, peer %u",
+                         (unsigned long long)seed, i);
         }
         ws_stream_clear(&open);
         sim_destroy(rig);
@@ -398,7 +394,7 @@ static void inject_everywhere(uint64_t seed, bool unkind)
 {
     for (enum injection what = 0; what < INJECTIONS; what++) {
         uint64_t completions = run_full(seed, unkind, what, UINT64_MAX / 2);
-        cr_assert_gt(completions, 15u);
+        cr_assert_gt(completions, 8u);
         for (uint64_t at = 1; at <= completions; at++)
             run_full(seed, unkind, what, at);
     }
@@ -418,16 +414,27 @@ Test(sim_close, at_every_step_of_a_session_on_an_unkind_network, .timeout = 300)
 
 /* ---- without memory -------------------------------------------------------------------------- */
 
-/* Whether `sent` is the beginning of `wanted`, or of it and then a close frame with 1011. */
+/* Whether the last `count` octets sent are a close frame with 1011, or the beginning of one. */
+static bool is_close_1011(const uint8_t *at, size_t count)
+{
+    static const uint8_t code[2] = {0x03, 0xf3};
+    if (at[0] != 0x88 || (count > 1 && count > at[1] + 2u))
+        return false;
+    return count <= 2 || memcmp(at + 2, code, count - 2 < 2 ? count - 2 : 2) == 0;
+}
+
+/* Whether `sent` is the beginning of `wanted`, perhaps with that close frame behind it. */
 static bool is_beginning(const struct ws_stream *wanted, struct fw_bytes sent)
 {
-    if (sent.count <= wanted->bytes_count &&
-        (sent.count == 0 || memcmp(sent.at, wanted->bytes, sent.count) == 0))
+    size_t same = 0;
+    while (same < sent.count && same < wanted->bytes_count && sent.at[same] == wanted->bytes[same])
+        same++;
+    if (same == sent.count)
         return true;
-    for (size_t close = 4; close <= 127 && close <= sent.count; close++) {
-        const uint8_t *at = sent.at + sent.count - close;
-        if (at[0] == 0x88 && at[1] == close - 2 && at[2] == 0x03 && at[3] == 0xf3)
-            return memcmp(sent.at, wanted->bytes, sent.count - close) == 0;
+    /* The frame may begin like what was wanted. */
+    for (size_t from = same < 4 ? 0 : same - 4; from <= same; from++) {
+        if (is_close_1011(sent.at + from, sent.count - from))
+            return true;
     }
     return false;
 }

@@ -9,14 +9,17 @@ from .cases import order
 
 def line_of(verdict, lenient):
     word = "skipped" if verdict.skipped else "ok" if verdict.passed(lenient) else "FAILED"
-    marks = verdict.grade if verdict.grade == verdict.close else f"{verdict.grade}, close {verdict.close}"
+    marks = verdict.grade
+    if verdict.grade != verdict.close:
+        marks += f", close {verdict.close}"
     text = f"{word:7} {verdict.case.id:28} {verdict.how:7} {'' if verdict.skipped else marks}"
     return f"{text.rstrip()}{': ' + verdict.why if verdict.why else ''}"
 
 
-def table(verdicts, groups, lenient):
+def table(verdicts, groups):
     """One line for each group: how its cases went, over all deliveries."""
-    yield f"{'group':22} {'OK':>5} {'N-STR':>6} {'FAILED':>7} {'INFO':>5} {'CLOSE':>6} {'SKIP':>5}  subject"
+    row = "{:22} {:>5} {:>6} {:>7} {:>5} {:>6} {:>5}  {}"
+    yield row.format("group", "OK", "N-STR", "FAILED", "INFO", "CLOSE", "SKIP", "subject")
     rows = {}
     for verdict in verdicts:
         rows.setdefault(verdict.case.group, []).append(verdict)
@@ -24,8 +27,7 @@ def table(verdicts, groups, lenient):
         counts = [0] * 6
         for verdict in rows[group]:
             counts[column_of(verdict)] += 1
-        cells = "{:>5} {:>6} {:>7} {:>5} {:>6} {:>5}".format(*(count or "." for count in counts))
-        yield f"{group:22} {cells}  {groups[group]}"
+        yield row.format(group, *(count or "." for count in counts), groups[group])
 
 
 def column_of(verdict):

@@ -237,7 +237,7 @@ Test(ws_deflate_offer, that_is_malformed_is_an_error)
         PMD "; server_max_window_bits=\"\"",
         PMD "; server_max_window_bits= 10",
         PMD "; a b",
-        "a;, " PMD,
+        ("a;, " PMD),
     };
     struct fw_ws_deflate agreed;
     char answer[FW_WS_DEFLATE_TEXT_BYTES];
