@@ -211,11 +211,13 @@ static void answer(struct fw_request *request)
 
 /* What a whole head says about the body: its size, or an error. */
 static int body_bytes_of(const struct fw_session *session, const struct fw_http_head *head,
-                         size_t *body_bytes_out)
+                         const uint8_t *bytes, size_t *body_bytes_out)
 {
     *body_bytes_out = 0;
-    if (head->upgrade &&
-        head->has_length) /* not waited for: nothing may stand behind a handshake */
+    /* Not waited for: nothing may stand behind a handshake. Other protocols' offers are passed
+     * over. */
+    bool length_and_upgrade = head->has_length && head->upgrade;
+    if (length_and_upgrade && fw_http_list_has(head, bytes, "upgrade", "websocket"))
         return FW_ERR_HTTP_BODY_UNEXPECTED;
     if (head->method == FW_HTTP_POST && !head->has_length)
         return FW_ERR_HTTP_LENGTH_MISSING;
@@ -300,7 +302,7 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
         return count;
     }
     size_t body_bytes;
-    int error = body_bytes_of(session, head, &body_bytes);
+    int error = body_bytes_of(session, head, bytes, &body_bytes);
     if (error != 0) {
         refuse(session, error);
         return count;
@@ -322,7 +324,7 @@ static bool continue_head(struct fw_session *session, struct fw_http_pending *pe
     size_t body_bytes = 0;
     int error = head_bytes < 0 ? (int)head_bytes : 0;
     if (head_bytes > 0)
-        error = body_bytes_of(session, &pending->head, &body_bytes);
+        error = body_bytes_of(session, &pending->head, pending->bytes, &body_bytes);
     if (error != 0) {
         refuse(session, error);
         return false;

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define READ_BYTES ((size_t)64 * 1024)
+/* Of a narrow client: little, but not so little that TCP waits for its timers. */
+#define NARROW_BYTES (32 * 1024)
 
 _Noreturn static void die(const char *what)
 {
@@ -75,13 +77,13 @@ static void begin(struct ws_client *client, int fd)
 
 void ws_client_connect(struct ws_client *client, const char *address)
 {
-    begin(client, strncmp(address, "unix:", 5) == 0 ? open_local(address + 5)
-                                                    : open_internet(address, 0));
+    begin(client,
+          strncmp(address, "unix:", 5) == 0 ? open_local(address + 5) : open_internet(address, 0));
 }
 
 void ws_client_connect_narrow(struct ws_client *client, const char *address)
 {
-    begin(client, open_internet(address, 1));
+    begin(client, open_internet(address, NARROW_BYTES));
 }
 
 void ws_client_close(struct ws_client *client)
@@ -89,6 +91,7 @@ void ws_client_close(struct ws_client *client)
     if (client->fd >= 0)
         close(client->fd);
     free(client->in);
+    free(client->frame);
     *client = (struct ws_client){.fd = -1, .ended = true};
 }
 
@@ -284,7 +287,6 @@ unsigned ws_client_open(struct ws_client *client, const char *path, const char *
 bool ws_client_receive(struct ws_client *client, struct ws_client_frame *frame_out)
 {
     uint64_t until_ms = ws_client_now_ms() + WS_CLIENT_PATIENCE_MS;
-    static _Thread_local uint8_t *last; /* what frame_out->bytes shows */
     if (!need(client, 2, until_ms))
         return false;
     size_t longer = (client->in[1] & 0x7f) == 126 ? 2 : (client->in[1] & 0x7f) == 127 ? 8 : 0;
@@ -302,8 +304,8 @@ bool ws_client_receive(struct ws_client *client, struct ws_client_frame *frame_o
     }
     if (!need(client, 2 + longer + (size_t)count, until_ms))
         return false;
-    free(last);
-    last = malloc((size_t)count + 1);
+    free(client->frame);
+    uint8_t *last = client->frame = malloc((size_t)count + 1);
     if (last == NULL)
         die("malloc");
     memcpy(last, client->in + 2 + longer, (size_t)count);

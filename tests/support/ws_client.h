@@ -24,8 +24,9 @@ struct ws_client {
     uint8_t *in; /* received and not used yet */
     size_t in_count;
     size_t in_room;
-    bool ended; /* the server ended: FIN or RST */
-    int error;  /* errno of the end; 0 for a FIN */
+    uint8_t *frame; /* what ws_client_receive showed last */
+    bool ended;     /* the server ended: FIN or RST */
+    int error;      /* errno of the end; 0 for a FIN */
 };
 
 /* A frame of the server's; bytes are the client's, valid until its next call. */
@@ -41,8 +42,7 @@ struct ws_client_frame {
 /* Connects to "127.0.0.1:PORT" or "unix:/path". */
 void ws_client_connect(struct ws_client *client, const char *address);
 
-/* The same with a receive buffer as small as the kernel makes it, so that a client that does not
- * read soon blocks the server. */
+/* The same with a small receive buffer: a client that does not read soon blocks the server. */
 void ws_client_connect_narrow(struct ws_client *client, const char *address);
 
 /* Closes; the second makes it a RST. */

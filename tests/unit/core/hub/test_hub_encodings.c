@@ -57,7 +57,8 @@ static struct fw_bytes encode(void *encoder, struct fw_msg *msg, unsigned encodi
             return fw_msg_frame(msg);
         if (!rig.plain) {
             struct fw_bytes payload = fw_msg_payload(msg);
-            size_t dots = strcspn((const char *)payload.at, ".");
+            const uint8_t *dot = memchr(payload.at, '.', payload.count);
+            size_t dots = dot == NULL ? payload.count : (size_t)(dot - payload.at);
             made->bytes_count = (uint32_t)sprintf((char *)made->bytes, "<%u:%.*s>", encoding,
                                                   (int)dots, (const char *)payload.at);
         }
