@@ -246,6 +246,17 @@ static void polled(struct fw_uring *self, uint32_t slot, int result)
     retire(self, slot);
 }
 
+static void submit_close(struct fw_uring *self, uint32_t slot);
+
+static void shut(struct fw_uring *self, uint32_t slot)
+{
+    struct fw_uring_slot *s = &self->slots[slot];
+    s->flags &= (uint8_t)~SLOT_SHUTTING;
+    if (s->flags & SLOT_CLOSING)
+        submit_close(self, slot);
+    retire(self, slot);
+}
+
 static void woken(struct fw_uring *self)
 {
     /* Cleared before the owner looks: a wake from now on writes again.
@@ -286,7 +297,7 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
         break;
     case FW_URING_SHUTDOWN:
         if (current(self, cqe->user_data))
-            retire(self, index);
+            shut(self, index);
         break;
     case FW_URING_ADOPT:
         adopted(self, cqe->res, index);
@@ -486,22 +497,18 @@ static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
     io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
     fw_uring_aim(self, sqe, FW_URING_SHUTDOWN, slot);
     self->slots[slot].pending++;
+    self->slots[slot].flags |= SLOT_SHUTTING;
 }
 
 /* Cancels what is armed, then closes. The links are hard: a cancel that finds nothing must not keep
  * the close from running. Without the cancel an armed receive holds the socket, and no FIN goes
  * out. */
-static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
+static void submit_close(struct fw_uring *self, uint32_t slot)
 {
-    struct fw_uring *self = fw_uring_of(engine);
     struct fw_uring_slot *s = &self->slots[slot];
-    fw_assert((s->flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN);
-    s->flags |= SLOT_CLOSING;
-    s->pending++;
-
     fw_uring_need_entries(self, 3);
     struct io_uring_sqe *sqe;
-    if (abort && self->has_setsockopt) {
+    if (s->abort && self->has_setsockopt) {
         sqe = fw_uring_next_entry(self);
         fw_uring_prep_setsockopt(sqe, (int)slot, SOL_SOCKET, SO_LINGER, &fw_uring_linger_abort,
                                  sizeof fw_uring_linger_abort);
@@ -515,6 +522,20 @@ static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
     sqe = fw_uring_next_entry(self);
     io_uring_prep_close_direct(sqe, slot);
     sqe->user_data = fw_uring_tag(FW_URING_CLOSE, s->generation, slot);
+}
+
+/* A shutdown runs in a thread of the kernel's, which looks its slot up when it comes to it: were
+ * the slot closed before, it could find the next connection there. So the close waits for it. */
+static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    struct fw_uring_slot *s = &self->slots[slot];
+    fw_assert((s->flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN);
+    s->flags |= SLOT_CLOSING;
+    s->abort = abort;
+    s->pending++;
+    if (!(s->flags & SLOT_SHUTTING))
+        submit_close(self, slot);
 }
 
 static void uring_wake(struct fw_engine *engine)

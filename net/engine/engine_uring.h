@@ -65,6 +65,7 @@ enum fw_uring_slot_flags {
     SLOT_ENDED = 16,         /* on_ended was told */
     SLOT_ADOPT_WAITING = 32, /* the kernel reused the index before its old life was over */
     SLOT_CLOSED = 64,        /* the descriptor is closed, completions may still come */
+    SLOT_SHUTTING = 128,     /* a shutdown is under way in a thread of the kernel's */
 };
 
 struct fw_uring_slot {
@@ -73,6 +74,7 @@ struct fw_uring_slot {
     uint8_t flags;
     uint8_t pending; /* requests whose last completion has not come */
     uint8_t turn;    /* low bits of the turn in which it last received */
+    bool abort;      /* how it is to be closed */
 };
 
 struct fw_uring_buffer {
