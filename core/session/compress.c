@@ -87,8 +87,8 @@ bool fw_session_agree(struct fw_session *session, const struct fw_request *reque
         return false;
     if (agreed.own_takeover || agreed.peer_takeover) {
         session->context = fw_ws_deflate_context_create(&compressor->pool, &agreed);
-        if (session->context == NULL && !accept_offer(request, false, &agreed, answer_out))
-            return false;
+        if (session->context == NULL) /* no memory: the same offer, without */
+            accept_offer(request, false, &agreed, answer_out);
     }
     session->deflate = true;
     session->encoding = (uint8_t)fw_ws_deflate_encoding(agreed.own_bits);

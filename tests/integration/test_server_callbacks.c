@@ -73,7 +73,8 @@ SERVER_TEST(server_open, refuses_browsers_of_other_origins, 60)
         struct ws_client client;
         ws_client_connect(&client, server.address);
         unsigned status = ws_client_open(&client, "/", rows[i].line);
-        cr_assert_eq(status, rows[i].status, "%s was answered %u", rows[i].line, status);
+        cr_assert_eq(status, rows[i].status, "%s was answered %u (errno %d): %s", rows[i].line,
+                     status, client.error, server.log);
         ws_client_close(&client);
     }
     server_end(&server);

@@ -518,9 +518,9 @@ Test(ws_session, answers_every_ping_while_the_peer_reads)
 Test(ws_session, pings_a_silent_peer_and_ends_it_when_it_stays_silent)
 {
     fake_host_advance(&fake, 19000);
-    cr_assert_str_eq(fake_host_frames(&fake), "", "not before 25 s less 20 %");
+    cr_assert_str_eq(fake_host_frames(&fake), "", "not before 25 s less 20 percent");
     fake_host_advance(&fake, 11000);
-    cr_assert_str_eq(fake_host_frames(&fake), "ping()", "but by 25 s and 20 %");
+    cr_assert_str_eq(fake_host_frames(&fake), "ping()", "but by 25 s and 20 percent");
     fake_host_advance(&fake, 9999);
     cr_assert_not(fake.gone);
     fake_host_advance(&fake, 1);
