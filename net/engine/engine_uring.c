@@ -12,14 +12,15 @@
  *   longer than a turn.
  * - Receives are multishot from a ring of provided buffers, incremental where the kernel has it.
  * Few are in service until they run out, because a small ring stays in the cache.
- * - Accepting is in engine_uring_accept.c, the making of the ring in engine_uring_setup.c.
+ * - Accepting is in engine_uring_accept.c, connecting in engine_uring_connect.c, the making of the
+ * ring in engine_uring_setup.c.
  *
  * user_data of every request: operation (8 bits) | generation (24) | slot, ticket or index (32). A
  * completion whose generation is not the slot's is of an earlier life and ignored.
  *
  * A slot's life, and what walks each arrow:
  *
- *   FREE --adopted()--> OPEN --uring_close()--> CLOSING --retire(), once `pending` is 0--> FREE
+ *   FREE --adopted()--> OPEN --uring_close()--> CLOSING --fw_uring_retire(), `pending` is 0--> FREE
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -38,6 +39,15 @@ const struct linger fw_uring_linger_abort = {.l_onoff = 1, .l_linger = 0};
 
 /* ---- submission --------------------------------------------------------------------------- */
 
+/* The kernel has read the entries, and what they pointed to. */
+static void submitted_all(struct fw_uring *self)
+{
+    self->gathers_count = 0;
+    self->gather_pieces_count = 0;
+    if (self->connects != NULL)
+        self->connects->addresses_count = 0;
+}
+
 /* Hands the queue to the kernel without waiting. */
 void fw_uring_submit(struct fw_uring *self)
 {
@@ -49,8 +59,7 @@ void fw_uring_submit(struct fw_uring *self)
         if (submitted != -EINTR)
             io_uring_get_events(&self->ring);
     }
-    self->gathers_count = 0;
-    self->gather_pieces_count = 0;
+    submitted_all(self);
 }
 
 static void arm_receive(struct fw_uring *self, uint32_t slot)
@@ -117,22 +126,32 @@ static void serve_more_buffers(struct fw_uring *self)
 
 /* ---- completions -------------------------------------------------------------------------- */
 
-/* Counts one request of the slot as over; the last one of a closing slot ends its life. */
-static void retire(struct fw_uring *self, uint32_t slot)
+void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag)
+{
+    struct fw_uring_slot *s = &self->slots[slot];
+    s->flags = SLOT_OPEN;
+    self->base.events->on_adopted(self->base.owner, slot, tag);
+    if (s->flags == SLOT_OPEN) /* not paused, closed, or resumed meanwhile */
+        arm_receive(self, slot);
+}
+
+void fw_uring_retire(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
     fw_assert(s->pending > 0);
     s->pending--;
     if (s->pending > 0 || !(s->flags & SLOT_CLOSED))
         return;
-    bool adopt_waits = (s->flags & SLOT_ADOPT_WAITING) != 0;
-    s->flags = adopt_waits ? SLOT_OPEN : 0;
+    const uint16_t flags = s->flags;
+    s->flags = 0;
     s->generation = (s->generation + 1) & 0xffffff;
-    self->base.events->on_closed(self->base.owner, slot);
-    if (adopt_waits) {
-        arm_receive(self, slot);
-        self->base.events->on_adopted(self->base.owner, slot, s->tag);
-    }
+    int status = fw_uring_connect_free(self, slot);
+    if (flags & SLOT_FAILED)
+        self->base.events->on_connect_failed(self->base.owner, s->tag, status);
+    else
+        self->base.events->on_closed(self->base.owner, slot);
+    if (flags & SLOT_ADOPT_WAITING)
+        fw_uring_open(self, slot, s->tag);
 }
 
 static void adopted(struct fw_uring *self, int result, uint32_t tag)
@@ -149,9 +168,7 @@ static void adopted(struct fw_uring *self, int result, uint32_t tag)
         s->tag = tag;
         return;
     }
-    s->flags = SLOT_OPEN;
-    arm_receive(self, slot);
-    self->base.events->on_adopted(self->base.owner, slot, tag);
+    fw_uring_open(self, slot, tag);
 }
 
 static void ended(struct fw_uring *self, uint32_t slot, int status)
@@ -202,7 +219,7 @@ static void arm_late(struct fw_uring *self)
 {
     for (uint32_t i = 0; i < self->late_count; i++) {
         uint32_t slot = self->late[i];
-        const uint8_t flags = self->slots[slot].flags;
+        const uint16_t flags = self->slots[slot].flags;
         if ((flags & (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED | SLOT_RECEIVING)) ==
             SLOT_OPEN)
             arm_receive(self, slot);
@@ -215,7 +232,7 @@ static void received(struct fw_uring *self, uint32_t slot, const struct io_uring
     struct fw_uring_slot *s = &self->slots[slot];
     bool last = !(cqe->flags & IORING_CQE_F_MORE);
     if (last)
-        s->flags &= (uint8_t)~SLOT_RECEIVING;
+        s->flags &= (uint16_t)~SLOT_RECEIVING;
     if (cqe->res > 0)
         deliver(self, slot, cqe);
     else if (cqe->flags & IORING_CQE_F_BUFFER && !(cqe->flags & FW_URING_CQE_BUFFER_MORE) &&
@@ -235,7 +252,7 @@ static void received(struct fw_uring *self, uint32_t slot, const struct io_uring
     /* Overflow, starvation and pauses end a multishot without losing data: arm it again. */
     if ((s->flags & (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED)) == SLOT_OPEN)
         rearm(self, slot, cqe->res == -ENOBUFS);
-    retire(self, slot);
+    fw_uring_retire(self, slot);
 }
 
 static void polled(struct fw_uring *self, uint32_t slot, int result)
@@ -243,18 +260,16 @@ static void polled(struct fw_uring *self, uint32_t slot, int result)
     bool open = (self->slots[slot].flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN;
     if (open && result != -ECANCELED)
         self->base.events->on_writable(self->base.owner, slot);
-    retire(self, slot);
+    fw_uring_retire(self, slot);
 }
-
-static void submit_close(struct fw_uring *self, uint32_t slot);
 
 static void shut(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
-    s->flags &= (uint8_t)~SLOT_SHUTTING;
+    s->flags &= (uint16_t)~SLOT_SHUTTING;
     if (s->flags & SLOT_CLOSING)
-        submit_close(self, slot);
-    retire(self, slot);
+        fw_uring_submit_close(self, slot);
+    fw_uring_retire(self, slot);
 }
 
 static void woken(struct fw_uring *self)
@@ -292,7 +307,7 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
     case FW_URING_CLOSE:
         if (current(self, cqe->user_data)) {
             self->slots[index].flags |= SLOT_CLOSED;
-            retire(self, index);
+            fw_uring_retire(self, index);
         }
         break;
     case FW_URING_SHUTDOWN:
@@ -316,6 +331,16 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
         break;
     case FW_URING_HAND_OVER:
         fw_uring_handed_over(self, index, cqe->res);
+        break;
+    case FW_URING_SOCKET: /* leaves a completion only when it failed */
+    case FW_URING_CONNECT:
+        if (current(self, cqe->user_data))
+            fw_uring_connected(self, index, cqe->res,
+                               fw_uring_operation(cqe->user_data) == FW_URING_CONNECT);
+        break;
+    case FW_URING_UNCONNECT:
+        if (current(self, cqe->user_data))
+            fw_uring_unconnected(self, index, cqe->res);
         break;
     case FW_URING_SEND: /* reported in report_unsent */
     case FW_URING_CANCEL:
@@ -375,6 +400,8 @@ static int wait_for_events(struct fw_uring *self, int timeout_ms)
 {
     if (self->sends_unsettled && (timeout_ms < 0 || timeout_ms > FW_URING_SETTLE_MS_MAX))
         timeout_ms = FW_URING_SETTLE_MS_MAX;
+    if (self->connects != NULL)
+        timeout_ms = fw_uring_connects_wait_ms(self, timeout_ms);
     int result;
     if (timeout_ms == 0) {
         result = io_uring_submit_and_get_events(&self->ring);
@@ -385,8 +412,7 @@ static int wait_for_events(struct fw_uring *self, int timeout_ms)
         result = io_uring_submit_and_wait_timeout(&self->ring, &first, 1,
                                                   timeout_ms < 0 ? NULL : &wait, NULL);
     }
-    self->gathers_count = 0;
-    self->gather_pieces_count = 0;
+    submitted_all(self);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY &&
         result != -EAGAIN && result != -ENOMEM)
         return result;
@@ -412,6 +438,8 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
     }
     io_uring_cq_advance(&self->ring, ready);
     arm_late(self);
+    if (self->connects != NULL)
+        fw_uring_connects_turn(self);
     if (!self->sends_unsettled && engine->events->on_turn_end != NULL)
         engine->events->on_turn_end(engine->owner);
     return 0;
@@ -484,7 +512,7 @@ static void uring_resume(struct fw_engine *engine, uint32_t slot)
     struct fw_uring_slot *s = &self->slots[slot];
     if (!(s->flags & SLOT_PAUSED))
         return;
-    s->flags &= (uint8_t)~SLOT_PAUSED;
+    s->flags &= (uint16_t)~SLOT_PAUSED;
     /* A receive whose cancellation is under way is armed again when its end is told. */
     if (!(s->flags & (SLOT_RECEIVING | SLOT_CLOSING | SLOT_ENDED)))
         arm_receive(self, slot);
@@ -503,12 +531,12 @@ static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
 /* Cancels what is armed, then closes. The links are hard: a cancel that finds nothing must not keep
  * the close from running. Without the cancel an armed receive holds the socket, and no FIN goes
  * out. */
-static void submit_close(struct fw_uring *self, uint32_t slot)
+void fw_uring_submit_close(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
     fw_uring_need_entries(self, 3);
     struct io_uring_sqe *sqe;
-    if (s->abort && self->has_setsockopt) {
+    if ((s->flags & SLOT_ABORT) && self->has_setsockopt) {
         sqe = fw_uring_next_entry(self);
         fw_uring_prep_setsockopt(sqe, (int)slot, SOL_SOCKET, SO_LINGER, &fw_uring_linger_abort,
                                  sizeof fw_uring_linger_abort);
@@ -530,12 +558,13 @@ static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
 {
     struct fw_uring *self = fw_uring_of(engine);
     struct fw_uring_slot *s = &self->slots[slot];
-    fw_assert((s->flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN);
-    s->flags |= SLOT_CLOSING;
-    s->abort = abort;
+    fw_assert((s->flags & (SLOT_OPEN | SLOT_CONNECTING)) && !(s->flags & SLOT_CLOSING));
+    s->flags |= abort ? SLOT_CLOSING | SLOT_ABORT : SLOT_CLOSING;
     s->pending++;
-    if (!(s->flags & SLOT_SHUTTING))
-        submit_close(self, slot);
+    if (s->flags & SLOT_CONNECTING)
+        fw_uring_unconnect(self, slot);
+    else if (!(s->flags & SLOT_SHUTTING))
+        fw_uring_submit_close(self, slot);
 }
 
 static void uring_wake(struct fw_engine *engine)
@@ -563,4 +592,5 @@ const struct fw_engine_ops fw_uring_ops = {
     .accept_resume = fw_uring_accept_resume,
     .hand_over = fw_uring_hand_over,
     .refuse = fw_uring_refuse,
+    .connect = fw_uring_connect,
 };
