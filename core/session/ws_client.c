@@ -46,6 +46,18 @@ struct fw_ws_dial {
 
 /* ---- dials ----------------------------------------------------------------------------------- */
 
+/* A string's octets with its terminator; none for NULL. */
+static size_t length(const char *string)
+{
+    return string == NULL ? 0 : strlen(string) + 1;
+}
+
+/* The same of all header lines: Origin's CR LF comes to its name, value and the others. */
+static size_t headers_length(const struct fw_ws_dial_options *options)
+{
+    return sizeof origin_name + length(options->origin) + 2 + length(options->headers);
+}
+
 /* Copies a string behind the others; NULL stays NULL. */
 static const char *copy(char **at, const char *string)
 {
@@ -64,13 +76,10 @@ static const char *copy_headers(char **at, const struct fw_ws_dial_options *opti
         return copy(at, options->headers);
     char *start = *at;
     const char *more = options->headers == NULL ? "" : options->headers;
-    *at += sprintf(start, "%s%s\r\n%s", origin_name, options->origin, more) + 1;
+    int bytes = snprintf(start, headers_length(options), "%s%s\r\n%s", origin_name,
+                         options->origin, more);
+    *at += bytes + 1;
     return start;
-}
-
-static size_t length(const char *string)
-{
-    return string == NULL ? 0 : strlen(string) + 1;
 }
 
 int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dial **dial_out)
@@ -81,7 +90,7 @@ int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dia
     if (options->origin != NULL && strpbrk(options->origin, "\r\n") != NULL)
         return FW_ERR_USAGE;
     size_t bytes = length(options->host) + length(options->target) + length(options->protocols) +
-                   length(options->headers) + length(options->origin) + sizeof origin_name + 3;
+                   headers_length(options);
     struct fw_ws_dial *dial = fw_mem_zero(sizeof *dial + bytes);
     if (dial == NULL)
         return -ENOMEM;
