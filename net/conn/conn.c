@@ -240,6 +240,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
             fw_conn_set_timer(session, conns->host.now_ms + FW_LINGER_MS);
         }
         return false;
+    case FW_END_AWAIT: /* its timer is the session's */
+        return false;
     case FW_END_CLOSE:
     case FW_END_ABORT:
         close_conn(conns, conn, session->end == FW_END_ABORT);

@@ -10,16 +10,15 @@
  *   loses short sends silently.)
  * - A blocked slot waits by a one-shot poll, not by a send in the kernel: nothing is ever lent for
  *   longer than a turn.
- * - Receiving is in engine_uring_receive.c, accepting in engine_uring_accept.c, the making of the
- *   ring in engine_uring_setup.c.
+ * - Receiving is in engine_uring_receive.c, accepting in engine_uring_accept.c, connecting in
+ *   engine_uring_connect.c, the making of the ring in engine_uring_setup.c.
  *
  * user_data of every request: operation (8 bits) | generation (24) | slot, ticket or index (32). A
  * completion whose generation is not the slot's is of an earlier life and ignored.
  *
  * A slot's life, and what walks each arrow:
  *
- *   FREE --adopted()--> OPEN --uring_close()--> CLOSING --fw_uring_retire(), once `pending` is 0-->
- * FREE
+ *   FREE --adopted()--> OPEN --uring_close()--> CLOSING --fw_uring_retire(), `pending` is 0--> FREE
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -38,6 +37,15 @@ const struct linger fw_uring_linger_abort = {.l_onoff = 1, .l_linger = 0};
 
 /* ---- submission --------------------------------------------------------------------------- */
 
+/* The kernel has read the entries, and what they pointed to. */
+static void submitted_all(struct fw_uring *self)
+{
+    self->gathers_count = 0;
+    self->gather_pieces_count = 0;
+    if (self->connects != NULL)
+        self->connects->addresses_count = 0;
+}
+
 /* Hands the queue to the kernel without waiting. */
 void fw_uring_submit(struct fw_uring *self)
 {
@@ -49,8 +57,7 @@ void fw_uring_submit(struct fw_uring *self)
         if (submitted != -EINTR)
             io_uring_get_events(&self->ring);
     }
-    self->gathers_count = 0;
-    self->gather_pieces_count = 0;
+    submitted_all(self);
 }
 
 static void arm_poll(struct fw_uring *self, uint32_t slot)
@@ -70,7 +77,15 @@ void fw_uring_arm_wake(struct fw_uring *self)
 
 /* ---- completions -------------------------------------------------------------------------- */
 
-/* Counts one request of the slot as over; the last one of a closing slot ends its life. */
+void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag)
+{
+    struct fw_uring_slot *s = &self->slots[slot];
+    s->flags = SLOT_OPEN;
+    self->base.events->on_adopted(self->base.owner, slot, tag);
+    if (s->flags == SLOT_OPEN) /* not paused, closed, or resumed meanwhile */
+        fw_uring_arm_receive(self, slot);
+}
+
 void fw_uring_retire(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
@@ -78,14 +93,16 @@ void fw_uring_retire(struct fw_uring *self, uint32_t slot)
     s->pending--;
     if (s->pending > 0 || !(s->flags & SLOT_CLOSED))
         return;
-    bool adopt_waits = (s->flags & SLOT_ADOPT_WAITING) != 0;
-    s->flags = adopt_waits ? SLOT_OPEN : 0;
+    const uint16_t flags = s->flags;
+    s->flags = 0;
     s->generation = (s->generation + 1) & 0xffffff;
-    self->base.events->on_closed(self->base.owner, slot);
-    if (adopt_waits) {
-        fw_uring_arm_receive(self, slot);
-        self->base.events->on_adopted(self->base.owner, slot, s->tag);
-    }
+    int status = fw_uring_connect_free(self, slot);
+    if (flags & SLOT_FAILED)
+        self->base.events->on_connect_failed(self->base.owner, s->tag, status);
+    else
+        self->base.events->on_closed(self->base.owner, slot);
+    if (flags & SLOT_ADOPT_WAITING)
+        fw_uring_open(self, slot, s->tag);
 }
 
 static void adopted(struct fw_uring *self, int result, uint32_t tag)
@@ -102,9 +119,7 @@ static void adopted(struct fw_uring *self, int result, uint32_t tag)
         s->tag = tag;
         return;
     }
-    s->flags = SLOT_OPEN;
-    fw_uring_arm_receive(self, slot);
-    self->base.events->on_adopted(self->base.owner, slot, tag);
+    fw_uring_open(self, slot, tag);
 }
 
 void fw_uring_ended(struct fw_uring *self, uint32_t slot, int status)
@@ -124,14 +139,12 @@ static void polled(struct fw_uring *self, uint32_t slot, int result)
     fw_uring_retire(self, slot);
 }
 
-static void submit_close(struct fw_uring *self, uint32_t slot);
-
 static void shut(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
     s->flags &= (uint16_t)~SLOT_SHUTTING;
     if (s->flags & SLOT_CLOSING)
-        submit_close(self, slot);
+        fw_uring_submit_close(self, slot);
     fw_uring_retire(self, slot);
 }
 
@@ -203,6 +216,16 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
     case FW_URING_HAND_OVER:
         fw_uring_handed_over(self, index, cqe->res);
         break;
+    case FW_URING_SOCKET: /* leaves a completion only when it failed */
+    case FW_URING_CONNECT:
+        if (current(self, cqe->user_data))
+            fw_uring_connected(self, index, cqe->res,
+                               fw_uring_operation(cqe->user_data) == FW_URING_CONNECT);
+        break;
+    case FW_URING_UNCONNECT:
+        if (current(self, cqe->user_data))
+            fw_uring_unconnected(self, index, cqe->res);
+        break;
     case FW_URING_SEND: /* reported in report_unsent */
     case FW_URING_CANCEL:
     case FW_URING_IGNORED:
@@ -262,6 +285,8 @@ static int wait_for_events(struct fw_uring *self, int timeout_ms)
 {
     if (self->sends_unsettled && (timeout_ms < 0 || timeout_ms > FW_URING_SETTLE_MS_MAX))
         timeout_ms = self->line_count > 0 ? 0 : FW_URING_SETTLE_MS_MAX;
+    if (self->connects != NULL)
+        timeout_ms = fw_uring_connects_wait_ms(self, timeout_ms);
     int result;
     if (timeout_ms == 0) {
         result = io_uring_submit_and_get_events(&self->ring);
@@ -272,8 +297,7 @@ static int wait_for_events(struct fw_uring *self, int timeout_ms)
         result = io_uring_submit_and_wait_timeout(&self->ring, &first, 1,
                                                   timeout_ms < 0 ? NULL : &wait, NULL);
     }
-    self->gathers_count = 0;
-    self->gather_pieces_count = 0;
+    submitted_all(self);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY &&
         result != -EAGAIN && result != -ENOMEM)
         return result;
@@ -299,6 +323,8 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
     }
     io_uring_cq_advance(&self->ring, ready);
     fw_uring_arm_late(self);
+    if (self->connects != NULL)
+        fw_uring_connects_turn(self);
     if (!self->sends_unsettled && engine->events->on_turn_end != NULL)
         engine->events->on_turn_end(engine->owner);
     fw_uring_serve_line(self);
@@ -349,12 +375,12 @@ static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
 /* Cancels what is armed, then closes. The links are hard: a cancel that finds nothing must not keep
  * the close from running. Without the cancel an armed receive holds the socket, and no FIN goes
  * out. */
-static void submit_close(struct fw_uring *self, uint32_t slot)
+void fw_uring_submit_close(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
     fw_uring_need_entries(self, 3);
     struct io_uring_sqe *sqe;
-    if (s->flags & SLOT_ABORT && self->has_setsockopt) {
+    if ((s->flags & SLOT_ABORT) && self->has_setsockopt) {
         sqe = fw_uring_next_entry(self);
         fw_uring_prep_setsockopt(sqe, (int)slot, SOL_SOCKET, SO_LINGER, &fw_uring_linger_abort,
                                  sizeof fw_uring_linger_abort);
@@ -376,11 +402,13 @@ static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
 {
     struct fw_uring *self = fw_uring_of(engine);
     struct fw_uring_slot *s = &self->slots[slot];
-    fw_assert((s->flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN);
-    s->flags |= SLOT_CLOSING | (abort ? SLOT_ABORT : 0);
+    fw_assert((s->flags & (SLOT_OPEN | SLOT_CONNECTING)) && !(s->flags & SLOT_CLOSING));
+    s->flags |= abort ? SLOT_CLOSING | SLOT_ABORT : SLOT_CLOSING;
     s->pending++;
-    if (!(s->flags & SLOT_SHUTTING))
-        submit_close(self, slot);
+    if (s->flags & SLOT_CONNECTING)
+        fw_uring_unconnect(self, slot);
+    else if (!(s->flags & SLOT_SHUTTING))
+        fw_uring_submit_close(self, slot);
 }
 
 static void uring_wake(struct fw_engine *engine)
@@ -408,4 +436,5 @@ const struct fw_engine_ops fw_uring_ops = {
     .accept_resume = fw_uring_accept_resume,
     .hand_over = fw_uring_hand_over,
     .refuse = fw_uring_refuse,
+    .connect = fw_uring_connect,
 };

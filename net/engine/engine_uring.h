@@ -1,8 +1,8 @@
 /* engine_uring.h: what the files of the io_uring engine share; nobody else includes this.
  *
  * engine_uring.c sends and runs the turn, engine_uring_receive.c receives, engine_uring_accept.c
- * takes connections and hands them over, engine_uring_setup.c makes the ring, its tables and its
- * memory, and ends them.
+ * takes connections and hands them over, engine_uring_connect.c opens them, engine_uring_setup.c
+ * makes the ring, its tables and its memory, and ends them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +10,7 @@
 #define FW_NET_ENGINE_URING_H
 
 #include "base/check.h"
+#include "base/wheel.h"
 #include "net/engine/engine_ops.h"
 #include "net/engine/uring_compat.h"
 
@@ -41,6 +42,8 @@
 /* Room for the gathered sends of one submission. */
 #define FW_URING_GATHERS_MAX 256
 #define FW_URING_PIECES_MAX  4096
+/* Peers' addresses of the connects of one submission: more would not fit its entries. */
+#define FW_URING_ADDRESSES_MAX (FW_URING_SQ_ENTRIES / 2)
 /* While sends are unsettled a turn does not sleep for longer: lent memory comes back. */
 #define FW_URING_SETTLE_MS_MAX 100
 
@@ -63,6 +66,9 @@ enum fw_uring_operation {
     FW_URING_WATCH,
     FW_URING_HAND_OVER,
     FW_URING_TICKET,
+    FW_URING_SOCKET,
+    FW_URING_CONNECT,
+    FW_URING_UNCONNECT,
     FW_URING_IGNORED,
 };
 
@@ -76,16 +82,19 @@ enum fw_uring_slot_flags {
     SLOT_CLOSED = 64,        /* the descriptor is closed, completions may still come */
     SLOT_SHUTTING = 128,     /* a shutdown is under way in a thread of the kernel's */
     SLOT_ABORT = 256,        /* to be closed with RST */
-    SLOT_DEEP = 512,         /* receives from the deep pool, from the next arming on */
-    SLOT_IN_LINE = 1024,     /* stands in line for a deep buffer */
-    SLOT_HANGUP = 2048,      /* a deep slot's FIN or error came: receive until that is told */
+    SLOT_CONNECTING = 512,   /* neither on_adopted nor on_connect_failed was told */
+    SLOT_FAILED = 1024,      /* on_connect_failed is told when it is closed, not on_closed */
+    SLOT_DEEP = 2048,        /* receives from the deep pool, from the next arming on */
+    SLOT_WATCHED = 4096,     /* what is armed to receive is the poll of a deep slot */
+    SLOT_IN_LINE = 8192,     /* stands in line for a deep buffer */
+    SLOT_HANGUP = 16384,     /* a deep slot's FIN or error came: receive until that is told */
 };
 /* Of these a slot that may be received from has SLOT_OPEN only. */
 #define SLOT_STATE (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED)
 
 struct fw_uring_slot {
     uint32_t generation; /* 24 bits used */
-    uint32_t tag;        /* of the adoption that waits */
+    uint32_t tag;        /* of the adoption that waits, or of the connect */
     uint16_t flags;
     uint8_t pending; /* requests whose last completion has not come */
     union {
@@ -93,7 +102,26 @@ struct fw_uring_slot {
         uint8_t small; /* deep: small receives in a row */
     };
 };
-static_assert(sizeof(struct fw_uring_slot) == 12, "what every connection pays");
+static_assert(sizeof(struct fw_uring_slot) == 12, "a million of them are touched at random");
+
+/* What only a slot for connects has. */
+struct fw_uring_connect {
+    struct fw_timer timer;
+    uint32_t next; /* free: the next free one, as an index + 1 */
+    int status;    /* why it failed; 0: not yet */
+};
+
+/* The slots from `first` on are for connects: the kernel gives none of them to hand-overs. */
+struct fw_uring_connects {
+    struct fw_wheel wheel;
+    struct fw_uring_connect *table; /* mapped; by slot - first */
+    uint32_t first;
+    uint32_t count;
+    uint32_t touched;    /* those from here on were never used */
+    uint32_t free_first; /* index + 1 */
+    unsigned addresses_count;
+    struct sockaddr_storage addresses[FW_URING_ADDRESSES_MAX]; /* read at the submission */
+};
 
 struct fw_uring_buffer {
     uint32_t used; /* octets of it that the kernel has filled in this round */
@@ -156,6 +184,8 @@ struct fw_uring {
     struct iovec *gather_pieces;
     unsigned gathers_count;
     unsigned gather_pieces_count;
+
+    struct fw_uring_connects *connects; /* NULL without connects_max */
 };
 
 static inline struct fw_uring *fw_uring_of(struct fw_engine *engine)
@@ -201,8 +231,22 @@ static inline void fw_uring_aim(struct fw_uring *self, struct io_uring_sqe *sqe,
     sqe->user_data = fw_uring_tag(operation, self->slots[slot].generation, slot);
 }
 
+/* The name of what is armed to receive (SLOT_RECEIVING). */
+static inline uint64_t fw_uring_armed(struct fw_uring *self, uint32_t slot)
+{
+    const struct fw_uring_slot *s = &self->slots[slot];
+    return fw_uring_tag(s->flags & SLOT_WATCHED ? FW_URING_READY : FW_URING_RECEIVE, s->generation,
+                        slot);
+}
+
 /* Waits for the next fw_engine_wake. */
 void fw_uring_arm_wake(struct fw_uring *self);
+
+/* A slot's life begins: tells on_adopted, then receives unless the owner does not want that. */
+void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag);
+
+/* Queues what ends a slot's descriptor. */
+void fw_uring_submit_close(struct fw_uring *self, uint32_t slot);
 
 /* Counts one request of the slot as over; the last one of a closing slot ends its life. */
 void fw_uring_retire(struct fw_uring *self, uint32_t slot);
@@ -241,6 +285,19 @@ void fw_uring_accept_resume(struct fw_engine *engine);
 void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                         uint32_t tag);
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket);
+
+/* engine_uring_connect.c: the client's part. `installed`: whether the slot holds a descriptor. */
+int fw_uring_connects_create(struct fw_uring *self, uint32_t connects_max);
+void fw_uring_connects_destroy(struct fw_uring *self);
+int fw_uring_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                     uint32_t tag, uint32_t timeout_ms);
+void fw_uring_connected(struct fw_uring *self, uint32_t slot, int result, bool installed);
+void fw_uring_unconnect(struct fw_uring *self, uint32_t slot);
+void fw_uring_unconnected(struct fw_uring *self, uint32_t slot, int result);
+/* Gives a dead slot back, if it is one for connects; what it failed with, or 0. */
+int fw_uring_connect_free(struct fw_uring *self, uint32_t slot);
+void fw_uring_connects_turn(struct fw_uring *self);
+int fw_uring_connects_wait_ms(const struct fw_uring *self, int timeout_ms);
 
 /* engine_uring_setup.c */
 void fw_uring_destroy(struct fw_engine *engine);

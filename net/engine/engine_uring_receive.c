@@ -66,11 +66,13 @@ void fw_uring_arm_receive(struct fw_uring *self, uint32_t slot)
     if (s->flags & SLOT_DEEP) {
         io_uring_prep_poll_multishot(sqe, (int)slot, POLLIN | POLLRDHUP);
         fw_uring_aim(self, sqe, FW_URING_READY, slot);
+        s->flags |= SLOT_WATCHED;
     } else {
         io_uring_prep_recv_multishot(sqe, (int)slot, NULL, 0, 0);
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = self->shallow.group;
         fw_uring_aim(self, sqe, FW_URING_RECEIVE, slot);
+        s->flags &= (uint16_t)~SLOT_WATCHED;
     }
     s->flags |= SLOT_RECEIVING;
     s->pending++;
@@ -87,14 +89,11 @@ static void receive_deep(struct fw_uring *self, uint32_t slot)
     self->slots[slot].pending++;
 }
 
-/* Ends a receive that is armed; its last completion tells that it is over. */
-static void cancel_receive(struct fw_uring *self, uint32_t slot, bool deep)
+/* Ends what is armed to receive; its last completion tells that it is over. */
+static void cancel_receive(struct fw_uring *self, uint32_t slot)
 {
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
-    io_uring_prep_cancel64(
-        sqe,
-        fw_uring_tag(deep ? FW_URING_READY : FW_URING_RECEIVE, self->slots[slot].generation, slot),
-        0);
+    io_uring_prep_cancel64(sqe, fw_uring_armed(self, slot), 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, slot);
 }
@@ -118,7 +117,7 @@ static void fathom(struct fw_uring *self, uint32_t slot, bool deep, size_t bytes
     s->flags ^= SLOT_DEEP;
     s->small = 0;
     if ((s->flags & (SLOT_RECEIVING | SLOT_PAUSED)) == SLOT_RECEIVING)
-        cancel_receive(self, slot, deep);
+        cancel_receive(self, slot);
 }
 
 /* The kernel took a buffer and put nothing into it. */
@@ -310,7 +309,7 @@ void fw_uring_pause(struct fw_engine *engine, uint32_t slot)
     s->flags |= SLOT_PAUSED;
     if (!(s->flags & SLOT_RECEIVING))
         return;
-    cancel_receive(self, slot, (s->flags & SLOT_DEEP) != 0);
+    cancel_receive(self, slot);
 }
 
 void fw_uring_resume(struct fw_engine *engine, uint32_t slot)

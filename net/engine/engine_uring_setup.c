@@ -19,24 +19,28 @@
 #define MEMORY_PAUSE_NS 20000000L
 
 static const uint8_t allowed_operations[] = {
-    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,  IORING_OP_POLL_ADD,
-    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,     IORING_OP_ACCEPT,
-    IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD};
+    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,   IORING_OP_POLL_ADD,
+    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,      IORING_OP_ACCEPT,
+    IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD, IORING_OP_SOCKET,
+    IORING_OP_CONNECT};
+/* The last two only where there are slots for connects: a server's rings never connect. */
+#define CONNECT_OPERATIONS 2
 
 /* The ring may do what an engine does and nothing else, whatever a bug or an intruder asks. */
 static int restrict_ring(struct fw_uring *self)
 {
-    enum { COUNT = sizeof allowed_operations };
-    struct io_uring_restriction rules[COUNT + 1];
+    enum { ALL = sizeof allowed_operations };
+    struct io_uring_restriction rules[ALL + 1];
     memset(rules, 0, sizeof rules);
-    for (unsigned i = 0; i < COUNT; i++) {
+    const unsigned count = self->connects != NULL ? ALL : ALL - CONNECT_OPERATIONS;
+    for (unsigned i = 0; i < count; i++) {
         rules[i].opcode = IORING_RESTRICTION_SQE_OP;
         rules[i].sqe_op = allowed_operations[i];
     }
-    rules[COUNT].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    rules[COUNT].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
+    rules[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rules[count].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
                              IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
-    return fw_uring_register(&self->ring, IORING_REGISTER_RESTRICTIONS, rules, COUNT + 1);
+    return fw_uring_register(&self->ring, IORING_REGISTER_RESTRICTIONS, rules, count + 1);
 }
 
 /* Rings of processes that have just ended are freed a moment later, and count against
@@ -191,10 +195,18 @@ void fw_uring_destroy(struct fw_engine *engine)
         munmap(self->late, sizeof *self->late * self->slots_max);
     if (self->line != NULL)
         munmap(self->line, sizeof *self->line * self->slots_max);
+    fw_uring_connects_destroy(self);
     fw_mem_free(self->gathers);
     fw_mem_free(self->gather_pieces);
     fw_mem_free(self->accepts);
     fw_mem_free(self);
+}
+
+/* Hand-overs get the slots in front of those for connects. */
+static int keep_slots_for_connects(struct fw_uring *self)
+{
+    struct io_uring_file_index_range range = {.off = 0, .len = self->connects->first};
+    return fw_uring_register(&self->ring, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0);
 }
 
 static int start_ring(struct fw_uring *self, const struct fw_engine_options *options)
@@ -205,6 +217,8 @@ static int start_ring(struct fw_uring *self, const struct fw_engine_options *opt
         return result;
     }
     if ((result = io_uring_register_files_sparse(&self->ring, self->slots_max)) < 0)
+        return result;
+    if (self->connects != NULL && (result = keep_slots_for_connects(self)) < 0)
         return result;
     if ((result = create_pools(self, options->receive_bytes)) < 0)
         return result;
@@ -230,6 +244,8 @@ int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_en
     self->ring.ring_fd = -1;
     self->wake_fd = eventfd(0, EFD_CLOEXEC);
     int result = self->wake_fd < 0 ? -errno : create_tables(self);
+    if (result == 0 && options->connects_max > 0)
+        result = fw_uring_connects_create(self, options->connects_max);
     if (result == 0)
         result = start_ring(self, options);
     if (result < 0) {
