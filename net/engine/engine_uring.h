@@ -75,6 +75,7 @@ enum fw_uring_slot_flags {
     SLOT_CONNECTING = 256,   /* neither on_adopted nor on_connect_failed was told */
     SLOT_FAILED = 512,       /* on_connect_failed is told when it is closed, not on_closed */
     SLOT_ABORT = 1024,       /* it is to be closed with RST */
+    SLOT_POLLING = 2048,     /* a poll for room to send is armed */
 };
 
 struct fw_uring_slot {
