@@ -65,6 +65,7 @@ static void arm_poll(struct fw_uring *self, uint32_t slot)
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     io_uring_prep_poll_add(sqe, (int)slot, POLLOUT);
     fw_uring_aim(self, sqe, FW_URING_POLL, slot);
+    self->slots[slot].flags |= SLOT_POLLING;
     self->slots[slot].pending++;
 }
 
@@ -134,6 +135,7 @@ void fw_uring_ended(struct fw_uring *self, uint32_t slot, int status)
 static void polled(struct fw_uring *self, uint32_t slot, int result)
 {
     bool open = (self->slots[slot].flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN;
+    self->slots[slot].flags &= (uint16_t)~SLOT_POLLING;
     if (open && result != -ECANCELED)
         self->base.events->on_writable(self->base.owner, slot);
     fw_uring_retire(self, slot);
@@ -372,13 +374,22 @@ static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
     self->slots[slot].flags |= SLOT_SHUTTING;
 }
 
+static void cancel_linked(struct fw_uring *self, uint64_t name, uint32_t slot)
+{
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    io_uring_prep_cancel64(sqe, name, 0);
+    sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, slot);
+    sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+}
+
 /* Cancels what is armed, then closes. The links are hard: a cancel that finds nothing must not keep
  * the close from running. Without the cancel an armed receive holds the socket, and no FIN goes
- * out. */
+ * out. Cancelling by name is a look into a hash table; by descriptor the kernel walks everything
+ * that is armed in the ring: 0.5 ms a close with 20,000 connections. */
 void fw_uring_submit_close(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
-    fw_uring_need_entries(self, 3);
+    fw_uring_need_entries(self, 4);
     struct io_uring_sqe *sqe;
     if ((s->flags & SLOT_ABORT) && self->has_setsockopt) {
         sqe = fw_uring_next_entry(self);
@@ -387,10 +398,10 @@ void fw_uring_submit_close(struct fw_uring *self, uint32_t slot)
         fw_uring_aim(self, sqe, FW_URING_IGNORED, slot);
         sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
     }
-    sqe = fw_uring_next_entry(self);
-    io_uring_prep_cancel_fd(sqe, (int)slot, IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
-    sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, slot);
-    sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+    if (s->flags & SLOT_RECEIVING)
+        cancel_linked(self, fw_uring_armed(self, slot), slot);
+    if (s->flags & SLOT_POLLING)
+        cancel_linked(self, fw_uring_tag(FW_URING_POLL, s->generation, slot), slot);
     sqe = fw_uring_next_entry(self);
     io_uring_prep_close_direct(sqe, slot);
     sqe->user_data = fw_uring_tag(FW_URING_CLOSE, s->generation, slot);

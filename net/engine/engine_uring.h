@@ -88,6 +88,7 @@ enum fw_uring_slot_flags {
     SLOT_WATCHED = 4096,     /* what is armed to receive is the poll of a deep slot */
     SLOT_IN_LINE = 8192,     /* stands in line for a deep buffer */
     SLOT_HANGUP = 16384,     /* a deep slot's FIN or error came: receive until that is told */
+    SLOT_POLLING = 32768,    /* a poll for room to send is armed */
 };
 /* Of these a slot that may be received from has SLOT_OPEN only. */
 #define SLOT_STATE (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED)
