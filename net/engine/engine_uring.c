@@ -70,6 +70,7 @@ static void arm_poll(struct fw_uring *self, uint32_t slot)
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     io_uring_prep_poll_add(sqe, (int)slot, POLLOUT);
     fw_uring_aim(self, sqe, FW_URING_POLL, slot);
+    self->slots[slot].polling = true;
     self->slots[slot].pending++;
 }
 
@@ -241,6 +242,7 @@ static void received(struct fw_uring *self, uint32_t slot, const struct io_uring
 static void polled(struct fw_uring *self, uint32_t slot, int result)
 {
     bool open = (self->slots[slot].flags & (SLOT_OPEN | SLOT_CLOSING)) == SLOT_OPEN;
+    self->slots[slot].polling = false;
     if (open && result != -ECANCELED)
         self->base.events->on_writable(self->base.owner, slot);
     retire(self, slot);
@@ -500,13 +502,24 @@ static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
     self->slots[slot].flags |= SLOT_SHUTTING;
 }
 
+/* Asks for the end of a slot's request, before what comes next in a chain. By its name, which the
+ * kernel has hashed: to cancel by descriptor it walks all that is armed on the ring, and a thousand
+ * connections that end together would cost a million steps. */
+static void link_cancel(struct fw_uring *self, enum fw_uring_operation operation, uint32_t slot)
+{
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    io_uring_prep_cancel64(sqe, fw_uring_tag(operation, self->slots[slot].generation, slot), 0);
+    sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, slot);
+    sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+}
+
 /* Cancels what is armed, then closes. The links are hard: a cancel that finds nothing must not keep
  * the close from running. Without the cancel an armed receive holds the socket, and no FIN goes
  * out. */
 static void submit_close(struct fw_uring *self, uint32_t slot)
 {
     struct fw_uring_slot *s = &self->slots[slot];
-    fw_uring_need_entries(self, 3);
+    fw_uring_need_entries(self, 4);
     struct io_uring_sqe *sqe;
     if (s->abort && self->has_setsockopt) {
         sqe = fw_uring_next_entry(self);
@@ -515,10 +528,10 @@ static void submit_close(struct fw_uring *self, uint32_t slot)
         fw_uring_aim(self, sqe, FW_URING_IGNORED, slot);
         sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
     }
-    sqe = fw_uring_next_entry(self);
-    io_uring_prep_cancel_fd(sqe, (int)slot, IORING_ASYNC_CANCEL_FD_FIXED | IORING_ASYNC_CANCEL_ALL);
-    sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, slot);
-    sqe->flags |= IOSQE_IO_HARDLINK | IOSQE_CQE_SKIP_SUCCESS;
+    if (s->flags & SLOT_RECEIVING)
+        link_cancel(self, FW_URING_RECEIVE, slot);
+    if (s->polling)
+        link_cancel(self, FW_URING_POLL, slot);
     sqe = fw_uring_next_entry(self);
     io_uring_prep_close_direct(sqe, slot);
     sqe->user_data = fw_uring_tag(FW_URING_CLOSE, s->generation, slot);

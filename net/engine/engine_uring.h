@@ -72,9 +72,10 @@ struct fw_uring_slot {
     uint32_t generation; /* 24 bits used */
     uint32_t tag;        /* of the adoption that waits */
     uint8_t flags;
-    uint8_t pending; /* requests whose last completion has not come */
-    uint8_t turn;    /* low bits of the turn in which it last received */
-    bool abort;      /* how it is to be closed */
+    uint8_t pending;  /* requests whose last completion has not come */
+    uint8_t turn;     /* low bits of the turn in which it last received */
+    bool abort : 1;   /* how it is to be closed */
+    bool polling : 1; /* a poll is armed */
 };
 
 struct fw_uring_buffer {
