@@ -182,6 +182,16 @@ void server_needs(enum fw_engine_choice engine)
     pthread_mutex_destroy(&server.lock);
 }
 
+void server_speak_tls(void)
+{
+    ws_client_layer = &tls_layer;
+}
+
+bool server_speaks_tls(void)
+{
+    return ws_client_layer == &tls_layer;
+}
+
 void server_init(struct server *server, enum fw_engine_choice engine)
 {
     memset(server, 0, sizeof *server);
@@ -196,6 +206,7 @@ void server_init(struct server *server, enum fw_engine_choice engine)
     server->options.on_log = on_log;
     server->options.workers = 1;
     server->options.engine = engine;
+    server->options.tls_self_signed = server_speaks_tls();
 }
 
 void server_start(struct server *server)

@@ -224,7 +224,7 @@ Test(http_session, refuses_with_a_status_and_closes)
         {"GET / HTTP/1.1\r\nHost: x\r\nA: \x01\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400},
-        {"\x16\x03\x01\x02", 501}, /* a TLS hello */
+        {"\x16\x03\x01\x02", 400}, /* a TLS hello */
         {"PUT / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
         {"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
         {"OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
