@@ -4,6 +4,7 @@
  */
 #include "integration/server_rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,6 +186,7 @@ void server_needs(enum fw_engine_choice engine)
 void server_speak_tls(void)
 {
     ws_client_layer = &tls_layer;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 }
 
 bool server_speaks_tls(void)

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,10 @@ SSL_CTX *tls_layer_context(void)
     if (context == NULL)
         die("SSL_CTX_new");
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* Reads as much as there is, as a plain client does: TCP opens a narrow window late for those
+     * who read 5 octets and then a record. */
+    SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_default_read_buffer_len(context, 64 * 1024);
     /* Held: OpenSSL's own memory is not what these tests look for leaks in. */
     return context;
 }
@@ -145,13 +150,29 @@ void tls_half_handshake(int fd)
     SSL_free(ssl);
 }
 
+/* A test may send in one thread and receive in another; OpenSSL does not bear that. */
+struct layered {
+    SSL *ssl;
+    pthread_mutex_t lock;
+};
+
+static struct layered *layer(SSL *ssl)
+{
+    struct layered *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        die("calloc");
+    self->ssl = ssl;
+    pthread_mutex_init(&self->lock, NULL);
+    return self;
+}
+
 static void *layer_begin(int fd)
 {
     SSL *ssl = open_session(fd);
     for (;;) {
         int result = SSL_connect(ssl);
         if (result == 1)
-            return ssl;
+            return layer(ssl);
         if (!wait_for(ssl, result))
             break;
     }
@@ -162,26 +183,38 @@ static void *layer_begin(int fd)
 
 static ssize_t layer_send(void *state, const void *bytes, size_t count)
 {
+    struct layered *self = state;
+    pthread_mutex_lock(&self->lock);
     errno = 0;
-    int sent = SSL_write(state, bytes, count < 1 << 20 ? (int)count : 1 << 20);
-    return sent > 0 ? sent : result_of(state, sent);
+    int sent = SSL_write(self->ssl, bytes, count < 1 << 20 ? (int)count : 1 << 20);
+    ssize_t result = sent > 0 ? sent : result_of(self->ssl, sent);
+    pthread_mutex_unlock(&self->lock);
+    return result;
 }
 
 static ssize_t layer_receive(void *state, void *bytes, size_t count)
 {
+    struct layered *self = state;
+    pthread_mutex_lock(&self->lock);
     errno = 0;
-    int got = SSL_read(state, bytes, count < 1 << 20 ? (int)count : 1 << 20);
-    return got > 0 ? got : result_of(state, got);
+    int got = SSL_read(self->ssl, bytes, count < 1 << 20 ? (int)count : 1 << 20);
+    ssize_t result = got > 0 ? got : result_of(self->ssl, got);
+    pthread_mutex_unlock(&self->lock);
+    return result;
 }
 
 static void layer_finish(void *state)
 {
-    SSL_shutdown(state);
+    struct layered *self = state;
+    SSL_shutdown(self->ssl);
 }
 
 static void layer_end(void *state)
 {
-    SSL_free(state);
+    struct layered *self = state;
+    SSL_free(self->ssl);
+    pthread_mutex_destroy(&self->lock);
+    free(self);
     ERR_clear_error();
 }
 
@@ -195,7 +228,7 @@ const struct ws_client_layer tls_layer = {
 
 SSL *tls_layer_of(struct ws_client *client)
 {
-    return client->layer_state;
+    return ((struct layered *)client->layer_state)->ssl;
 }
 
 /* ---- certificates ---------------------------------------------------------------------------- */
