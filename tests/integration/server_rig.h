@@ -33,6 +33,21 @@
 
 /* One test, run on every engine, plain and over TLS (suites tls_...); an engine that does not work
  * here is skipped, and says why. */
+/* The same without TLS only. */
+#define SERVER_PLAIN_TEST(suite, name, seconds)                                                    \
+    static void suite##_##name(enum fw_engine_choice engine);                                      \
+    Test(epoll_##suite, name, .timeout = (seconds))                                                \
+    {                                                                                              \
+        server_needs(FW_USE_EPOLL);                                                                \
+        suite##_##name(FW_USE_EPOLL);                                                              \
+    }                                                                                              \
+    Test(uring_##suite, name, .timeout = (seconds))                                                \
+    {                                                                                              \
+        server_needs(FW_USE_URING);                                                                \
+        suite##_##name(FW_USE_URING);                                                              \
+    }                                                                                              \
+    static void suite##_##name(enum fw_engine_choice engine)
+
 #define SERVER_TEST(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
     Test(epoll_##suite, name, .timeout = (seconds))                                                \

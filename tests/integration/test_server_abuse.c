@@ -421,7 +421,7 @@ SERVER_TEST(server_abuse, garbage_connections_do_no_harm, 60)
 
 /* ---- room ------------------------------------------------------------------------------------ */
 
-SERVER_TEST(server_room, spreads_connections_evenly_over_the_workers, 60)
+SERVER_PLAIN_TEST(server_room, spreads_connections_evenly_over_the_workers, 60)
 {
     enum { WORKERS = 4, CLIENTS = 100 };
     struct server server;
@@ -449,7 +449,7 @@ SERVER_TEST(server_room, spreads_connections_evenly_over_the_workers, 60)
 
 /* A full table drops nobody and does not spin: who is over it waits, and is served when one goes.
  */
-SERVER_TEST(server_room, lets_connections_wait_when_it_is_full, 120)
+SERVER_PLAIN_TEST(server_room, lets_connections_wait_when_it_is_full, 120)
 {
     enum { ROOM = 6, CLIENTS = 40 };
     struct server server;
@@ -526,7 +526,7 @@ static void run_clients(const char *address, unsigned count, int go_fd, int full
 }
 
 /* SECURITY.md, EMFILE: when descriptors run out the acceptor pauses; it neither spins nor drops. */
-SERVER_TEST(server_room, waits_for_descriptors_without_spinning, 120)
+SERVER_PLAIN_TEST(server_room, waits_for_descriptors_without_spinning, 120)
 {
     enum { CLIENTS = 60, FREE = 20 };
     struct server server;
