@@ -538,8 +538,11 @@ SERVER_PLAIN_TEST(server_room, waits_for_descriptors_without_spinning, 120)
     server_start(&server);
     cr_assert(pipe(go) == 0 && pipe(full) == 0);
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        close(go[1]); /* or it would wait for itself when the test has failed */
+        close(full[0]);
         run_clients(server.address, CLIENTS, go[0], full[1]);
+    }
     /* Only so many more from here on. Rings have tables of their own: there all fit. */
     int next = dup(0);
     close(next);
