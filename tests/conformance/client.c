@@ -1,5 +1,5 @@
-/* client.c: the client that tests/conformance/run plays against: it echoes every message until it is
- * closed.
+/* client.c: the client that tests/conformance/run plays against: it echoes every message until it
+ * is closed.
  *
  *     fanwire-conformance-client uring|epoll URL
  *

@@ -407,8 +407,7 @@ SERVER_TEST(client, tells_of_a_refusal_and_its_body, 60)
 /* A listener that answers one request with what the test says. */
 static int listen_somewhere(char *url, size_t url_bytes)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     cr_assert_eq(bind(fd, (struct sockaddr *)&address, bytes), 0);

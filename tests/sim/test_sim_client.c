@@ -1,5 +1,6 @@
-/* test_sim_client.c: client sessions and server sessions against each other, on two simulators whose
- * connections are joined: what one side sent, the other is given, cut and late as the seed wants.
+/* test_sim_client.c: client sessions and server sessions against each other, on two simulators
+ * whose connections are joined: what one side sent, the other is given, cut and late as the seed
+ * wants.
  *
  * Each client sends messages that the server sends back; whatever the network does, they come back
  * whole, in order, and, unless the connection is cut, all of them. A failure names its seed.
@@ -19,16 +20,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CALLS 4
-#define MESSAGES 8
+#define CALLS             4
+#define MESSAGES          8
 #define MESSAGE_BYTES_MAX 2500u
 
 /* What the program knows of one of its connections. */
 struct call {
     struct caller *caller;
-    uint32_t slot;        /* of the client's simulator, and of the server's */
+    uint32_t slot; /* of the client's simulator, and of the server's */
     uint32_t server_slot;
-    size_t up;   /* octets carried to the server, and back */
+    size_t up; /* octets carried to the server, and back */
     size_t down;
     bool joined;
     bool up_ended;
@@ -271,7 +272,8 @@ static bool carry(struct fw_sim *from, uint32_t from_slot, struct fw_sim *to, ui
     if (moved)
         fw_sim_peer_send(to, to_slot, sent.at + *carried, sent.count - *carried);
     *carried = sent.count;
-    bool over = state == FW_SIM_CLOSED || state == FW_SIM_ABORTED || fw_sim_is_shut(from, from_slot);
+    bool over =
+        state == FW_SIM_CLOSED || state == FW_SIM_ABORTED || fw_sim_is_shut(from, from_slot);
     if (over && !*ended) {
         fw_sim_peer_end(to, to_slot, state == FW_SIM_ABORTED ? -ECONNRESET : 0);
         *ended = true;
@@ -293,8 +295,8 @@ static bool carry_all(struct caller *caller)
         }
         if (!call->joined)
             continue;
-        moved |= carry(caller->sim, call->slot, server, call->server_slot, &call->up,
-                       &call->up_ended);
+        moved |=
+            carry(caller->sim, call->slot, server, call->server_slot, &call->up, &call->up_ended);
         moved |= carry(server, call->server_slot, caller->sim, call->slot, &call->down,
                        &call->down_ended);
     }

@@ -131,7 +131,10 @@ static const struct answer answers[] = {
     {HEAD "\r\n\x81\x02hi", "opened() text(hi)"},
     {HEAD "\r\n\x88\x02\x03\xe8", "opened() closed(1000)"},
     /* refusals: told with their status and the beginning of their body */
-    {"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nthere", "failed(FW_ERR_WS_REFUSED 404 there)"},
+    {"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nthere",
+     "failed(FW_ERR_WS_REFUSED 404 there)"},
+    {"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\nthere, and more",
+     "failed(FW_ERR_WS_REFUSED 404 there)"},
     {"HTTP/1.1 301 Moved\r\nLocation: ws://b/\r\nContent-Length: 0\r\n\r\n",
      "failed(FW_ERR_WS_REFUSED 301 )"},
     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "failed(FW_ERR_WS_REFUSED 200 )"},
@@ -147,6 +150,7 @@ static const struct answer answers[] = {
     {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"
      "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
      "failed(FW_ERR_WS_UPGRADE 101 )"},
+    {HEAD "Sec-WebSocket-Protocol: other\r\n\r\n\x81\x02hi", "failed(FW_ERR_WS_OFFER 101 )"},
     {HEAD "Sec-WebSocket-Protocol: other\r\n\r\n", "failed(FW_ERR_WS_OFFER 101 )"},
     {HEAD "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n", "failed(FW_ERR_WS_OFFER 101 )"},
     /* what is no HTTP */
@@ -388,7 +392,8 @@ static void greet(struct fake_host *fake, const struct fw_response *response)
     cr_assert_eq(fw_ws_session_close(&fake->session, 1000, fw_bytes_of("")), 0);
 }
 
-/* The program may send and close from inside on_open, with frames of the server's behind the head. */
+/* The program may send and close from inside on_open, with frames of the server's behind the head.
+ */
 Test(ws_client, may_be_sent_to_and_closed_as_it_opens)
 {
     struct fake_host fake;
