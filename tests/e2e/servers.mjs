@@ -15,6 +15,7 @@ import { atEnd, check, eventually, run, skip } from './support/checks.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = process.env.FANWIRE_CLIENT ?? `${root}build/dev/bin/fanwire-conformance-client`;
+const EXAMPLE = `${root}build/dev/bin/example-client_echo`;
 const PYTHON = '/usr/bin/python3';
 const PYTHON_SERVER = fileURLToPath(new URL('support/python_server.py', import.meta.url));
 const MISSING = 77;
@@ -104,11 +105,33 @@ async function echoedBy(engine, name, open) {
   });
 }
 
+/* tools/examples/client_echo.c, against a server that echoes. */
+async function example() {
+  const { WebSocketServer } = await import('ws');
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(server, 'listening');
+  atEnd(() => server.close());
+  server.on('connection', (socket) => {
+    socket.on('message', (bytes, isBinary) => socket.send(bytes, { binary: isBinary }));
+  });
+  const url = `ws://localhost:${server.address().port}`;
+  const child = spawn(EXAMPLE, [url, 'a line'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  atEnd(() => child.kill('SIGKILL'));
+  let output = '';
+  child.stdout.on('data', (bytes) => { output += bytes; });
+  const [code] = await once(child, 'close');
+  await check('the example client-echo prints what came back', async () => {
+    assert.equal(output, 'a line\n');
+    assert.equal(code, 0);
+  });
+}
+
 run(async () => {
   const hasPython = spawnSync(PYTHON, ['-c', 'import websockets']).status === 0;
   const hasNode = await import('ws').then(() => true, () => false);
   const servers = [];
   if (hasNode) {
+    await example();
     servers.push(['npm ws', () => nodeServer({ perMessageDeflate: false })]);
     servers.push(['npm ws with deflate', () => nodeServer({ perMessageDeflate: { threshold: 0 } })]);
   } else {
