@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "integration/server_rig.h"
+#include "support/fail_mem.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -578,4 +579,35 @@ SERVER_TEST(client, never_run_or_stopped_before_it_runs, 60)
     fw_client_destroy(caller.client);
     fw_client_destroy(NULL);
     pthread_mutex_destroy(&caller.lock);
+}
+
+static void stop_after_failure(void *user, int status, const fw_response *response, void *context)
+{
+    struct caller *caller = context;
+    on_fail(user, status, response, context);
+    fw_client_stop(caller->client);
+}
+
+/* From the creation to the failure of a connect, whatever finds no memory. */
+SERVER_TEST(client, survives_every_failed_allocation, 60)
+{
+    static const enum fail_mem_mode modes[] = {FAIL_ONCE, FAIL_FROM_ON};
+    for (unsigned m = 0; m < 2; m++) {
+        bool failed = true;
+        for (unsigned k = 1; failed; k++) {
+            struct caller caller;
+            caller_init(&caller, engine);
+            caller.options.on_fail = stop_after_failure;
+            caller.options.deflate = true;
+            fail_mem_at(k, modes[m]);
+            if (fw_client_create(&caller.options, &caller.client) == 0) {
+                int status = fw_client_connect(caller.client, "ws://127.0.0.1:1/", NULL);
+                if (status == 0 && fw_client_run(caller.client) == 0)
+                    cr_assert_eq(atomic_load(&caller.failed), 1u);
+                fw_client_destroy(caller.client);
+            }
+            failed = fail_mem_off();
+            pthread_mutex_destroy(&caller.lock);
+        }
+    }
 }

@@ -5,6 +5,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "integration/engine_rig.h"
+#include "support/fail_mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -578,6 +579,21 @@ ENGINE_TEST(engine_connect, destroyed_while_connecting_leaves_nothing_open)
     for (unsigned i = 0; i < 2000 && rig_descriptors() > before; i++)
         usleep(1000);
     cr_assert_eq(rig_descriptors(), before);
+}
+
+ENGINE_TEST(engine_connect, a_creation_without_memory_leaves_nothing)
+{
+    static const struct fw_engine_options options = {
+        .slots_max = 4, .connects_max = 2, .receive_bytes = 65536, .events = &events};
+    bool failed = true;
+    for (unsigned k = 1; failed; k++) {
+        struct fw_engine *engine = NULL;
+        fail_mem_at(k, FAIL_ONCE);
+        int status = fw_engine_create(kind, &options, &engine);
+        failed = fail_mem_off();
+        cr_assert_eq(status, failed ? -ENOMEM : 0, "allocation %u: %d", k, status);
+        fw_engine_destroy(engine);
+    }
 }
 
 /* Hand-overs get the slots that are not for connects, whatever the order. */
