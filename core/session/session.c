@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "session/compress.h"
+#include "session/ws_client.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -56,6 +57,8 @@ void fw_session_leave(struct fw_session *session)
     release_held(session);
     if (session->upgraded)
         fw_ws_decoder_clear(&session->in.decoder);
+    else if (fw_session_is_client(session))
+        fw_ws_client_clear(session);
     else
         fw_http_session_clear(session);
     fw_session_disagree(session);
@@ -90,7 +93,10 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     }
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_received(session, bytes, bytes_count);
+        if (FW_UNLIKELY(fw_session_is_client(session)))
+            fw_ws_client_received(session, bytes, bytes_count);
+        else
+            fw_http_session_received(session, bytes, bytes_count);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -108,17 +114,22 @@ void fw_session_ended(struct fw_session *session, int status)
         session->fin_waits = true;
         return;
     }
+    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
+        fw_ws_client_ended(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
-    if (session->end == FW_END_LINGER)
-        session->end = FW_END_CLOSE; /* what it lingered for has come */
+    if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
+        session->end = FW_END_CLOSE; /* what it waited for has come */
 }
 
 void fw_session_timer(struct fw_session *session)
 {
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_timer(session);
+        if (fw_session_is_client(session))
+            fw_ws_client_timer(session);
+        else
+            fw_http_session_timer(session);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -133,7 +144,9 @@ void fw_session_timer(struct fw_session *session)
 void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
-        fw_ws_session_close(session, 1001, fw_bytes_of("the server is stopping"));
+        fw_ws_session_close(session, 1001,
+                            fw_bytes_of(fw_session_is_client(session) ? "the client is stopping"
+                                                                      : "the server is stopping"));
     } else if (session->phase == FW_PHASE_HTTP) {
         fw_session_finish(session, FW_END_CLOSE);
     }

@@ -1,4 +1,4 @@
-/* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), server's side.
+/* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), in either role.
  *
  * Pulls events out of the decoder and answers them: messages go to the program, pings get pongs, a
  * close its echo, a mistake the close code that status.h gives it. What is sent stands in the
@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "proto/mask.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
 #include "session/compress.h"
@@ -26,19 +27,31 @@
 /* A close frame's payload: 2 octets of code, then the reason. */
 #define REASON_BYTES_MAX (FW_WS_CONTROL_BYTES_MAX - 2)
 
-/* Queues one unmasked frame; false when there is no memory (the session is then ended). */
+/* A header for a frame of ours: a client's has a fresh key (RFC 6455, section 5.3). */
+static struct fw_ws_header header_of(struct fw_session *session, uint8_t opcode, size_t bytes_count)
+{
+    struct fw_ws_header header = {.payload_bytes = bytes_count, .opcode = opcode, .fin = true};
+    if (FW_UNLIKELY(fw_session_is_client(session))) {
+        header.masked = true;
+        header.key = fw_session_mask_key(session);
+    }
+    return header;
+}
+
+/* Queues one frame; false when there is no memory (the session is then ended). */
 static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
 {
-    const struct fw_ws_header header = {
-        .payload_bytes = payload.count, .opcode = opcode, .fin = true};
-    size_t header_bytes = fw_ws_header_bytes(payload.count, false);
+    const struct fw_ws_header header = header_of(session, opcode, payload.count);
+    size_t header_bytes = fw_ws_header_bytes(payload.count, header.masked);
     uint8_t *at = fw_arena_reserve(session->host->arena, header_bytes + payload.count);
     if (at == NULL) {
         fw_session_finish(session, FW_END_ABORT);
         return false;
     }
     fw_ws_header_encode(&header, at);
-    if (payload.count > 0)
+    if (header.masked)
+        fw_mask(at + header_bytes, payload.at, payload.count, header.key);
+    else if (payload.count > 0)
         memcpy(at + header_bytes, payload.at, payload.count);
     fw_session_queue(session, at, header_bytes + payload.count);
     return true;
@@ -179,7 +192,9 @@ static void tell_message(struct fw_session *session, const struct fw_ws_event *e
         .count = event->bytes_count,
         .text = event->opcode == FW_WS_TEXT,
         .assembled = event->assembled,
-        .sent = event->compressed, /* there is nothing to send it from: it was inflated */
+        /* There is nothing to send it from: it was inflated; or a client's header, with its key,
+         * does not fit over a server's. */
+        .sent = event->compressed || fw_session_is_client(session),
     };
     host->up->message(session, event->opcode, event->bytes, event->bytes_count);
     host->told.session = NULL;
@@ -233,14 +248,16 @@ void fw_ws_session_drained(struct fw_session *session)
     queue_frame(session, FW_WS_PONG, (struct fw_bytes){held->pong, held->pong_bytes});
 }
 
-/* The peer closes: say the same back once, then the server closes TCP (RFC 6455, section 7.1.1). */
+/* The peer closes: say the same back once, then the server closes TCP, so that the one who waits in
+ * TIME_WAIT is the server (RFC 6455, section 7.1.1). */
 static void got_close(struct fw_session *session, const struct fw_ws_event *event)
 {
     if (session->phase == FW_PHASE_OPEN) {
         session->close_code = event->close_code;
         queue_close(session, event->close_code, (struct fw_bytes){0});
     }
-    fw_session_finish(session, FW_END_CLOSE); /* first: nothing may be sent behind our close */
+    /* First: nothing may be sent behind our close. */
+    fw_session_finish(session, fw_session_is_client(session) ? FW_END_AWAIT : FW_END_CLOSE);
     fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
 }
 

@@ -27,6 +27,8 @@ struct fw_engine_ops {
     void (*hand_over)(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                       uint32_t tag);
     void (*refuse)(struct fw_engine *engine, uint32_t ticket);
+    int (*connect)(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                   uint32_t tag, uint32_t timeout_ms);
 };
 
 /* The first member of every implementation's engine. */

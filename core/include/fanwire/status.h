@@ -31,6 +31,7 @@ extern "C" {
     X(FW_ERR_NOT_UTF8, -10008, 400, "text must be valid UTF-8")                                    \
     X(FW_ERR_EXISTS, -10009, 0, "it is there already")                                             \
     X(FW_ERR_ABSENT, -10010, 404, "it is not there")                                               \
+    X(FW_ERR_URL, -10021, 0, "a URL is ws://HOST[:PORT][/PATH][?QUERY] or unix:/path[:/PATH]")     \
     /* HTTP requests (RFC 9112) and the opening handshake (RFC 6455, section 4) */                 \
     X(FW_ERR_HTTP_METHOD, -10101, 501, "the method is not one this server knows")                  \
     X(FW_ERR_HTTP_TARGET, -10102, 400, "the request target is malformed")                          \
@@ -60,7 +61,8 @@ extern "C" {
     X(FW_ERR_WS_REFUSED, -10128, 0, "the server did not switch protocols")                         \
     X(FW_ERR_WS_OFFER, -10129, 0, "the server chose a subprotocol or extension not offered")       \
     X(FW_ERR_HTTP_ORIGIN, -10130, 403, "this origin may not connect")                              \
-    X(FW_ERR_HTTP_TLS, -10141, 400, "this port speaks plain HTTP: use http:// or ws:// here")      \
+    X(FW_ERR_WS_NO_ANSWER, -10141, 0, "the server ended the connection before it answered")        \
+    X(FW_ERR_HTTP_TLS, -10151, 400, "this port speaks plain HTTP: use http:// or ws:// here")      \
     /* frames and messages (RFC 6455, sections 5 to 8; RFC 7692) */                                \
     X(FW_ERR_WS_RESERVED_BITS, -10201, 1002, "a reserved bit is set")                              \
     X(FW_ERR_WS_OPCODE, -10202, 1002, "the opcode is reserved")                                    \
