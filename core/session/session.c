@@ -159,6 +159,28 @@ bool fw_session_full(const struct fw_session *session)
     return session->blocked && session->outq.queued_bytes > session->host->rules->output_soft_bytes;
 }
 
+/* The timer is moved once when it falls behind; if it has caught up when that rings, silence is
+ * looked after as ever. */
+void fw_session_weigh(struct fw_session *session)
+{
+    const struct fw_session_rules *rules = session->host->rules;
+    bool behind = session->phase == FW_PHASE_OPEN && rules->output_slow_bytes != 0 &&
+                  session->outq.queued_bytes > rules->output_slow_bytes;
+    if (behind && !session->behind)
+        fw_session_set_timer(session, FW_SLOW_MS);
+    session->behind = behind;
+}
+
+void fw_session_end_slow(struct fw_session *session, const char *why)
+{
+    uint32_t waited = session->outq.queued_bytes;
+    fw_outq_drop_unbegun(&session->outq, session->begun);
+    session->host->slow_closed++;
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
+                "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
+    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+}
+
 static struct fw_session_held *held_of(struct fw_session *session)
 {
     if (session->held == NULL)
@@ -261,18 +283,6 @@ void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t b
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-/* Ends a consumer whose budget is used up: what it has not begun to take is dropped, and it is told
- * to come back (1013). */
-static void end_slow(struct fw_session *session)
-{
-    fw_outq_drop_unbegun(&session->outq, session->begun);
-    session->host->slow_closed++;
-    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
-                "a slow consumer was closed (1013): more than %u bytes waited for it",
-                session->host->rules->output_bytes_max);
-    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
-}
-
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
  * (fw_session_leave): what comes for it until then is passed over. */
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
@@ -285,7 +295,7 @@ void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *s
         fw_ws_session_fail(session, 1011, "out of memory");
     } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
                                              session->host->rules->output_bytes_max)) {
-        end_slow(session);
+        fw_session_end_slow(session, "its budget is used up");
     } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
                            0)) {
         fw_ws_session_fail(session, 1011, "out of memory");

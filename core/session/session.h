@@ -47,12 +47,17 @@ struct fw_session_rules {
     struct fw_ws_rules ws;
     uint32_t output_bytes_max;  /* more than this owed: the slow-consumer policy */
     uint32_t output_soft_bytes; /* more than this owed: no more input is worked on */
+    uint32_t output_slow_bytes; /* more than this owed for FW_SLOW_MS: the same policy; 0: never */
     uint32_t publish_bytes_max;
     uint32_t handshake_timeout_ms;
     uint32_t ping_interval_ms; /* 0: never */
     uint32_t pong_timeout_ms;
+    uint32_t
+        control_interval_ms; /* one ping or pong each, twice a second's worth at once; 0: any */
     bool feed;
+    bool local_hosts; /* only this machine reaches us: Host must be a loopback name */
     const char *const *allow_origins; /* NULL-terminated, or NULL */
+    const char *const *allow_hosts;   /* the same */
 };
 
 /* What sessions ask of the floors above. */
@@ -158,6 +163,7 @@ struct fw_session {
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
+    uint32_t control_ms; /* low half of the time at which its control frames so far are paid for */
     uint16_t close_code; /* what the program will be told: 1006 until something better is known */
     uint8_t phase;
     uint8_t end;
@@ -172,6 +178,7 @@ struct fw_session {
     bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
     bool deflate : 1;     /* permessage-deflate is agreed on */
     bool stale : 1;       /* the peer was sent what `context` does not know of */
+    bool behind : 1;      /* set by conn: too much is owed; the timer rings when it was too long */
 };
 static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays for its session");
 
@@ -201,6 +208,10 @@ void fw_session_drained(struct fw_session *session);
 /* The server stops: close politely (1001). */
 void fw_session_stop(struct fw_session *session);
 
+/* The peer does not take what it is owed: whether it has fallen behind, or caught up. A consumer
+ * that stays behind for FW_SLOW_MS is ended. */
+void fw_session_weigh(struct fw_session *session);
+
 /* Whether no more input should be taken from the socket now. */
 bool fw_session_full(const struct fw_session *session);
 
@@ -224,6 +235,13 @@ void fw_session_finish(struct fw_session *session, enum fw_session_end end);
 
 /* Tells the program that the connection has ended, once. */
 void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason);
+
+/* Ends a consumer that is too slow: what it has not begun to take is dropped, and it is told to
+ * come back (1013).
+ *
+ * why          what the log says of it
+ */
+void fw_session_end_slow(struct fw_session *session, const char *why);
 
 /* Sets input aside until the queue is drained. */
 void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);

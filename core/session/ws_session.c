@@ -24,6 +24,9 @@
  * behind the one before it, for then both are one piece of the send. */
 #define ECHO_IN_PLACE_BYTES 2048
 
+/* How far ahead a peer's control frames may run: two seconds' worth of them at once. */
+#define CONTROL_BURST_MS 2000u
+
 /* A close frame's payload: 2 octets of code, then the reason. */
 #define REASON_BYTES_MAX (FW_WS_CONTROL_BYTES_MAX - 2)
 
@@ -261,6 +264,25 @@ static void got_close(struct fw_session *session, const struct fw_ws_event *even
     fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
 }
 
+/* A bucket of tokens in one word (the cell rate algorithm): each frame moves the time at which all
+ * so far are paid for by one interval, and that may lie two seconds' worth ahead. A time that lies
+ * elsewhere has passed, however long ago: also when the word has gone round.
+ *
+ * returns      whether the frame is within the rate
+ */
+static bool control_within_rate(struct fw_session *session)
+{
+    const uint32_t interval_ms = session->host->rules->control_interval_ms;
+    const uint32_t now_ms = (uint32_t)session->host->now_ms;
+    if (interval_ms == 0)
+        return true;
+    uint32_t ahead_ms = session->control_ms - now_ms;
+    if (ahead_ms > CONTROL_BURST_MS)
+        ahead_ms = 0;
+    session->control_ms = now_ms + ahead_ms + interval_ms;
+    return ahead_ms + interval_ms <= CONTROL_BURST_MS;
+}
+
 void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
 {
     const struct fw_session_rules *rules = session->host->rules;
@@ -278,10 +300,12 @@ void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t b
             got_message(session, &event);
             break;
         case FW_WS_GOT_PING:
-            got_ping(session, &event);
+        case FW_WS_GOT_PONG: /* of a pong, active_ms says enough */
+            if (FW_UNLIKELY(!control_within_rate(session)))
+                got_failure(session, FW_ERR_WS_CONTROL_FLOOD);
+            else if (event.kind == FW_WS_GOT_PING)
+                got_ping(session, &event);
             break;
-        case FW_WS_GOT_PONG:
-            break; /* active_ms says enough */
         case FW_WS_GOT_CLOSE:
             got_close(session, &event);
             break;
@@ -298,6 +322,8 @@ static void look_after(struct fw_session *session)
 {
     const struct fw_session_rules *rules = session->host->rules;
     uint32_t silent_ms = (uint32_t)session->host->now_ms - session->active_ms;
+    if (rules->ping_interval_ms == 0) /* it rang for one who was behind, and has caught up */
+        return;
     if (session->ping_sent) { /* cleared by whatever the peer says */
         fw_session_finish(session, FW_END_ABORT);
         return;
@@ -314,7 +340,9 @@ static void look_after(struct fw_session *session)
 
 void fw_ws_session_timer(struct fw_session *session)
 {
-    if (session->phase == FW_PHASE_OPEN)
+    if (session->phase == FW_PHASE_OPEN && session->behind)
+        fw_session_end_slow(session, "it was behind for 10 s");
+    else if (session->phase == FW_PHASE_OPEN)
         look_after(session);
     else
         fw_session_finish(session, FW_END_ABORT); /* the peer did not answer our close */

@@ -13,6 +13,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define LISTEN_MAX  16
 #define ORIGINS_MAX 32
 #define CERTS_MAX   64
+#define HOSTS_MAX   32
 
 /* What the flags of serve and echo say. */
 struct settings {
@@ -25,6 +26,8 @@ struct settings {
     unsigned certs_count;
     const char *keys[CERTS_MAX + 1];
     unsigned keys_count;
+    const char *hosts[HOSTS_MAX + 1];
+    unsigned hosts_count;
     bool quiet;
     bool demo;
     bool insecure_publish;

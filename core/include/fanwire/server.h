@@ -68,6 +68,14 @@ struct fw_server_options {
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
 
+    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+     * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
+     * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
+     * front for any name below a domain, or "*". */
+    const char *const *allow_hosts;
+    uint32_t control_per_second; /* pings and pongs of a peer: 10, and 20 at once; beyond it 1008.
+                                    At most 1000; FW_UNLIMITED: any number */
+
     /* TLS: every listener speaks it, unless its address begins with "plain:". Lists end with NULL;
      * each certificate file (PEM, its intermediates after it) has its key file at the same place,
      * which nobody else may read. A client gets the certificate for the name it asks for, else the

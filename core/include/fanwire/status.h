@@ -51,6 +51,8 @@ extern "C" {
     X(FW_ERR_HTTP_BODY_UNEXPECTED, -10116, 400, "an upgrade request must not carry a body")        \
     X(FW_ERR_HTTP_METHOD_NOT_ALLOWED, -10117, 405, "this resource does not take this method")      \
     X(FW_ERR_HTTP_STATUS_LINE, -10118, 0, "the response's status line is malformed")               \
+    X(FW_ERR_HTTP_REQUEST_LINE, -10119, 400, "the first line is not that of an HTTP request")      \
+    X(FW_ERR_HTTP_HOST_FOREIGN, -10120, 421, "this server is not the one that Host names")         \
     X(FW_ERR_WS_UPGRADE, -10121, 400, "Upgrade: websocket and Connection: Upgrade are required")   \
     X(FW_ERR_WS_KEY, -10122, 400, "Sec-WebSocket-Key must be 16 octets in base64, once")           \
     X(FW_ERR_WS_VERSION, -10123, 426, "Sec-WebSocket-Version must be 13")                          \

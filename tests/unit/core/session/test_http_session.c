@@ -581,3 +581,38 @@ Test(http_session, survives_every_allocation_that_fails)
         }
     }
 }
+
+/* ---- Host ------------------------------------------------------------------------------------ */
+
+/* DNS rebinding: Origin and Host agree, and both are a stranger's (RFC 9110, section 15.5.20). */
+Test(http_session, of_a_loopback_server_refuses_foreign_hosts_with_421)
+{
+    static const char *const allow[] = {"feed.example.com", NULL};
+    static const struct {
+        const char *input;
+        const char *status;
+    } rows[] = {
+        {"GET /healthz HTTP/1.1\r\nHost: localhost:8080\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.1\r\nHost: feed.example.com\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 421"},
+        {"POST /topics/a HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n"
+         "Content-Length: 1\r\n\r\nx",
+         "HTTP/1.1 421"},
+        {"GET /topics/a HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n"
+         "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         "HTTP/1.1 421"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_host host;
+        fake_host_init(&host);
+        host.rules.local_hosts = true;
+        host.rules.allow_hosts = allow;
+        fake_host_say(&host, rows[i].input);
+        const char *sent = fake_host_sent(&host);
+        cr_assert_eq(strncmp(sent, rows[i].status, 12), 0, "row %zu: %.60s", i, sent);
+        cr_assert_str_eq(host.published, "");
+        fake_host_clear(&host);
+    }
+}
