@@ -281,8 +281,8 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
-    listener->tls = server->tls_place != NULL && !plain;
     server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
 }

@@ -210,8 +210,8 @@ void server_init(struct server *server, enum fw_engine_choice engine)
     server->options.on_log = on_log;
     server->options.workers = 1;
     server->options.engine = engine;
-    server->options.tls_self_signed = server_speaks_tls();
     server->options.allow_hosts = any_host;
+    server->options.tls_self_signed = server_speaks_tls();
 }
 
 void server_start(struct server *server)

@@ -75,7 +75,6 @@ struct fw_server_options {
     const char *const *allow_hosts;
     uint32_t control_per_second; /* pings and pongs of a peer: 10, and 20 at once; beyond it 1008.
                                     At most 1000; FW_UNLIMITED: any number */
-
     /* TLS: every listener speaks it, unless its address begins with "plain:". Lists end with NULL;
      * each certificate file (PEM, its intermediates after it) has its key file at the same place,
      * which nobody else may read. A client gets the certificate for the name it asks for, else the

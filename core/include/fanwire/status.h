@@ -63,8 +63,8 @@ extern "C" {
     X(FW_ERR_WS_REFUSED, -10128, 0, "the server did not switch protocols")                         \
     X(FW_ERR_WS_OFFER, -10129, 0, "the server chose a subprotocol or extension not offered")       \
     X(FW_ERR_HTTP_ORIGIN, -10130, 403, "this origin may not connect")                              \
+    X(FW_ERR_HTTP_TLS, -10131, 400, "this port speaks plain HTTP: use http:// or ws:// here")      \
     X(FW_ERR_WS_NO_ANSWER, -10141, 0, "the server ended the connection before it answered")        \
-    X(FW_ERR_HTTP_TLS, -10151, 400, "this port speaks plain HTTP: use http:// or ws:// here")      \
     /* frames and messages (RFC 6455, sections 5 to 8; RFC 7692) */                                \
     X(FW_ERR_WS_RESERVED_BITS, -10201, 1002, "a reserved bit is set")                              \
     X(FW_ERR_WS_OPCODE, -10202, 1002, "the opcode is reserved")                                    \

@@ -41,7 +41,7 @@ Test(status, keeps_the_values_that_programs_were_compiled_with)
     cr_assert_eq(FW_ERR_USAGE, -10001);
     cr_assert_eq(FW_ERR_HTTP_METHOD, -10101);
     cr_assert_eq(FW_ERR_HTTP_ORIGIN, -10130);
-    cr_assert_eq(FW_ERR_HTTP_TLS, -10151);
+    cr_assert_eq(FW_ERR_HTTP_TLS, -10131);
     cr_assert_eq(FW_ERR_WS_RESERVED_BITS, -10201);
     cr_assert_eq(FW_ERR_WS_CONTROL_FLOOD, -10218);
     cr_assert_eq(FW_ERR_TLS_ENDED, -10301);
