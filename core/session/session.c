@@ -6,7 +6,9 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/command.h"
 #include "session/compress.h"
+#include "session/encode.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -31,8 +33,10 @@ static void release_held(struct fw_session *session)
     session->held = NULL;
 }
 
-static void unsubscribe_all(struct fw_session *session)
+void fw_session_unsubscribe_all(struct fw_session *session)
 {
+    fw_session_stop_resuming(session);
+    session->resumes = false;
     for (unsigned i = 0; i < session->subscriptions_count; i++)
         session->host->up->unsubscribe(session, &session->subscriptions[i]);
     session->subscriptions_count = 0;
@@ -52,10 +56,12 @@ void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason)
 void fw_session_leave(struct fw_session *session)
 {
     fw_assert(session->phase == FW_PHASE_DONE);
-    unsubscribe_all(session);
+    fw_session_unsubscribe_all(session);
     release_held(session);
     if (session->upgraded)
         fw_ws_decoder_clear(&session->in.decoder);
+    else if (session->polls)
+        fw_poll_session_clear(session);
     else
         fw_http_session_clear(session);
     fw_session_disagree(session);
@@ -96,6 +102,10 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     case FW_PHASE_CLOSING:
         fw_ws_session_received(session, bytes, bytes_count);
         break;
+    case FW_PHASE_POLL:
+        fw_session_hold(session, bytes, bytes_count); /* the next request */
+        break;
+    case FW_PHASE_STREAM:
     case FW_PHASE_DONE:
         break;
     }
@@ -124,6 +134,12 @@ void fw_session_timer(struct fw_session *session)
     case FW_PHASE_CLOSING:
         fw_ws_session_timer(session);
         break;
+    case FW_PHASE_STREAM:
+        fw_sse_session_timer(session);
+        break;
+    case FW_PHASE_POLL:
+        fw_poll_session_timer(session);
+        break;
     case FW_PHASE_DONE:
         fw_session_finish(session, FW_END_ABORT);
         break;
@@ -134,8 +150,10 @@ void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
         fw_ws_session_close(session, 1001, fw_bytes_of("the server is stopping"));
-    } else if (session->phase == FW_PHASE_HTTP) {
+    } else if (session->phase == FW_PHASE_HTTP || session->phase == FW_PHASE_STREAM) {
         fw_session_finish(session, FW_END_CLOSE);
+    } else if (session->phase == FW_PHASE_POLL) {
+        fw_poll_session_timer(session); /* its answer says that nothing came */
     }
 }
 
@@ -175,8 +193,15 @@ void fw_session_drained(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_DONE)
         return;
-    if (session->phase != FW_PHASE_HTTP)
+    if (session->resumes)
+        fw_session_resume(session);
+    if (session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_CLOSING)
         fw_ws_session_drained(session);
+    if (session->phase == FW_PHASE_POLL) {
+        if (!session->answered)
+            return; /* what is held is the next request's */
+        fw_poll_session_answered(session);
+    }
     struct fw_session_held *held = session->held;
     session->held = NULL;
     if (session->wants_drain && session->phase == FW_PHASE_OPEN) {
@@ -212,7 +237,18 @@ static void end_slow(struct fw_session *session)
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
                 "a slow consumer was closed (1013): more than %u bytes waited for it",
                 session->host->rules->output_bytes_max);
-    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+    if (session->phase == FW_PHASE_OPEN)
+        fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+    else
+        fw_session_finish(session, FW_END_CLOSE);
+}
+
+static void end_starved(struct fw_session *session)
+{
+    if (session->phase == FW_PHASE_OPEN)
+        fw_ws_session_fail(session, 1011, "out of memory");
+    else
+        fw_session_finish(session, FW_END_ABORT);
 }
 
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
@@ -220,23 +256,70 @@ static void end_slow(struct fw_session *session)
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
 {
     struct fw_session *session = subscription->subscriber;
-    if (FW_UNLIKELY(session->phase != FW_PHASE_OPEN))
+    if (FW_UNLIKELY(session->phase != FW_PHASE_OPEN && session->phase != FW_PHASE_STREAM)) {
+        if (share != NULL)
+            fw_share_withdraw(share, false);
         return;
+    }
     uint32_t queued = session->outq.queued_bytes;
     if (FW_UNLIKELY(share == NULL)) {
-        fw_ws_session_fail(session, 1011, "out of memory");
+        end_starved(session);
     } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
                                              session->host->rules->output_bytes_max)) {
+        fw_share_withdraw(share, false);
         end_slow(session);
     } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
                            0)) {
-        fw_ws_session_fail(session, 1011, "out of memory");
+        fw_share_withdraw(share, false);
+        end_starved(session);
     } else {
         /* The peer's window has it now; our own context does not, and must not refer behind it. */
         if (subscription->encoding != 0)
             session->stale = true;
         session->host->up->changed(session);
     }
+}
+
+void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,
+                                size_t msgs_count)
+{
+    session->host->hub->delivered_messages += msgs_count;
+    atomic_fetch_add_explicit(&topic->delivered, msgs_count, memory_order_relaxed);
+}
+
+void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t missed)
+{
+    struct fw_session *session = subscription->subscriber;
+    (void)missed;
+    switch ((enum fw_session_phase)session->phase) {
+    case FW_PHASE_OPEN:
+        if (session->commands)
+            fw_command_tell_gap(subscription);
+        else /* a plain message has no room for the news */
+            fw_ws_session_fail(session, 4410, "the history no longer reaches: subscribe anew");
+        break;
+    case FW_PHASE_STREAM:
+        fw_sse_session_tell_gap(subscription);
+        break;
+    case FW_PHASE_POLL:
+        fw_poll_session_tell_gap(subscription);
+        break;
+    case FW_PHASE_HTTP:
+    case FW_PHASE_CLOSING:
+    case FW_PHASE_DONE:
+        break;
+    }
+}
+
+void fw_session_deliver_singly(struct fw_session *session, struct fw_subscription *subscription,
+                               struct fw_msg *const *msgs, size_t msgs_count)
+{
+    if (session->phase == FW_PHASE_STREAM)
+        fw_sse_session_deliver(session, subscription, msgs, msgs_count);
+    else if (session->phase == FW_PHASE_POLL && !session->answered)
+        fw_poll_session_deliver(session, subscription, msgs, msgs_count);
+    else
+        fw_topic_withdraw(subscription->local->topic, (uint32_t)msgs_count, false);
 }
 
 static struct fw_subscription *find_subscription(struct fw_session *session, struct fw_bytes topic)
@@ -274,6 +357,14 @@ static int reserve_subscription(struct fw_session *session)
 
 int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
 {
+    static const struct fw_since now = {.kind = FW_SINCE_NOW};
+    struct fw_joined ignored;
+    return fw_session_join(session, topic, &now, FW_TRANSPORT_WS, false, &ignored);
+}
+
+int fw_session_join(struct fw_session *session, struct fw_bytes topic, const struct fw_since *since,
+                    enum fw_transport transport, bool singly, struct fw_joined *joined_out)
+{
     if (!fw_topic_name_valid(topic))
         return FW_ERR_TOPIC;
     if (find_subscription(session, topic) != NULL)
@@ -284,11 +375,18 @@ int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
     if (result != 0)
         return result;
     struct fw_subscription *subscription = &session->subscriptions[session->subscriptions_count];
-    *subscription = (struct fw_subscription){.subscriber = session, .encoding = session->encoding};
-    result = session->host->up->subscribe(session, topic, subscription);
-    if (result == 0)
-        session->subscriptions_count++;
-    return result;
+    *subscription = (struct fw_subscription){.subscriber = session,
+                                             .encoding = session->commands ? FW_ENCODING_COMMANDS
+                                                                           : session->encoding,
+                                             .transport = (uint8_t)transport,
+                                             .singly = singly};
+    result = session->host->up->subscribe(session, topic, since, subscription, joined_out);
+    if (result != 0)
+        return result;
+    session->subscriptions_count++;
+    if (subscription->state == FW_SUBSCRIPTION_BEHIND)
+        fw_session_resume(session);
+    return 0;
 }
 
 int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic)

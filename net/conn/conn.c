@@ -91,6 +91,7 @@ void fw_conns_clear(struct fw_conns *conns)
         conn->flags = 0;
         conns->live_count--;
     }
+    fw_session_host_clear(&conns->host);
     drop_pieces(conns);
     fw_arena_clear(&conns->arena);
     fw_mem_free(conns->flights);
@@ -229,7 +230,7 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
     struct fw_session *session = &conn->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain)
+        if (session->held != NULL || session->wants_drain || session->resumes || session->answered)
             fw_session_drained(session);
         steer(conns, conn);
         return false;
@@ -280,7 +281,8 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
     return !fw_outq_empty(&session->outq) || session->end != FW_END_NOT || session->held != NULL ||
-           session->wants_drain || (conn->flags & CONN_PAUSED);
+           session->wants_drain || session->resumes || session->answered ||
+           (conn->flags & CONN_PAUSED);
 }
 
 /* Arena bytes that stay queued beyond this turn move to the heap. */

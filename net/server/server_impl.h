@@ -89,6 +89,8 @@ struct fw_server {
     struct fw_mailbox **mailboxes;
     struct fw_acceptor acceptor;
     struct fw_directory directory;
+    struct fw_topic_rules *topic_rules; /* the general ones first */
+    size_t topic_rules_count;
     bool has_directory;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
@@ -124,7 +126,8 @@ void fw_server_log_line(void *server, int level, const char *line);
 bool fw_server_thread_ready(struct fw_server *server, int status);
 bool fw_server_wait_ready(struct fw_server *server, unsigned threads_count);
 void fw_server_thread_ended(struct fw_server *server);
-int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, uint64_t now_ms, struct fw_published *published_out);
+int fw_server_publish(struct fw_server *server, struct fw_bytes topic,
+                      const struct fw_publication *publication, uint64_t now_ms,
+                      struct fw_published *published_out);
 
 #endif

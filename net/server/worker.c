@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "session/encode.h"
 #include "session/request.h"
 
 #include <fanwire/conn.h>
@@ -85,20 +86,35 @@ static void up_request(struct fw_session *session, struct fw_request *request)
         options->on_request(request, options->context);
 }
 
-static int up_publish(struct fw_session *session, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, struct fw_published *published_out)
+static int up_publish(struct fw_session *session, struct fw_bytes topic,
+                      const struct fw_publication *publication, struct fw_published *published_out)
 {
     struct fw_worker *worker = worker_of(session);
-    return fw_server_publish(worker->server, topic, type, payload, worker->conns.host.now_ms,
+    return fw_server_publish(worker->server, topic, publication, worker->conns.host.now_ms,
                              published_out);
 }
 
 static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
-                        struct fw_subscription *subscription)
+                        const struct fw_since *since, struct fw_subscription *subscription,
+                        struct fw_joined *joined_out)
 {
     struct fw_worker *worker = worker_of(session);
     return fw_directory_subscribe(&worker->server->directory, worker->index, topic,
-                                  worker->conns.host.now_ms, subscription);
+                                  worker->conns.host.now_ms, since, subscription, joined_out);
+}
+
+static size_t up_page(struct fw_session *session, struct fw_subscription *subscription,
+                      struct fw_msg **msgs_out, struct fw_taken *taken_out)
+{
+    struct fw_worker *worker = worker_of(session);
+    return fw_directory_page(&worker->server->directory, worker->conns.host.now_ms, subscription,
+                             msgs_out, FW_PAGE_MESSAGES_MAX, FW_PAGE_BYTES_MAX, &taken_out->missed);
+}
+
+static void up_reached(struct fw_session *session, struct fw_subscription *subscription,
+                       uint64_t next)
+{
+    fw_directory_reached(&worker_of(session)->server->directory, subscription, next);
 }
 
 static void up_unsubscribe(struct fw_session *session, struct fw_subscription *subscription)
@@ -131,6 +147,8 @@ static const struct fw_session_upward upward = {
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
+    .page = up_page,
+    .reached = up_reached,
     .info = up_info,
     .ready = up_ready,
 };
@@ -244,6 +262,7 @@ static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
     bool idle = deliver_inbox(worker);
+    fw_session_catch_up(&worker->conns.host);
     if (worker->told_stop && !worker->said_goodbye && idle) {
         worker->said_goodbye = true;
         fw_conns_stop(&worker->conns);
@@ -265,6 +284,9 @@ struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index)
     worker->server = server;
     worker->index = index;
     fw_hub_init(&worker->hub, fw_session_deliver);
+    worker->hub.deliver_msgs = fw_session_deliver_msgs;
+    worker->hub.encode = fw_session_encode_any;
+    worker->hub.encoder = &worker->conns.host;
     fw_mailbox_init(&worker->mailbox);
     fw_log_init(&worker->log, server->log.sink, server->log.context);
     return worker;
@@ -292,8 +314,6 @@ static int start_compressor(struct fw_worker *worker)
     if (result != 0)
         return result;
     worker->conns.host.compressor = &worker->compressor;
-    worker->hub.encode = fw_session_encode;
-    worker->hub.encoder = &worker->compressor;
     return 0;
 }
 
@@ -319,6 +339,7 @@ static int start(struct fw_worker *worker)
     conns->on_turn = on_turn;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
+    conns->host.hub = &worker->hub;
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
@@ -328,7 +349,8 @@ static int start(struct fw_worker *worker)
 /* How long the next turn may wait. */
 static int wait_ms(const struct fw_worker *worker)
 {
-    if (worker->inbox != NULL || (worker->told_stop && !worker->said_goodbye))
+    if (worker->inbox != NULL || worker->conns.host.resuming_count > 0 ||
+        (worker->told_stop && !worker->said_goodbye))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))

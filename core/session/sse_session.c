@@ -1,0 +1,165 @@
+/* sse_session.c: a connection that is an event stream (WHATWG HTML, section 9.2), whose form
+ * fanwire-protocol(7) gives.
+ *
+ * A stream of one topic takes the form that all such streams share; one of several topics takes its
+ * data lines, behind an id line of its own with the positions of all. What the client still sends
+ * is swallowed: the connection ends with the stream.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/check.h"
+#include "base/limits.h"
+#include "session/encode.h"
+#include "session/feed.h"
+#include "session/session.h"
+#include "session/since.h"
+
+#include <fanwire/status.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One reset event, without positions. */
+#define RESET_BYTES_MAX (FW_TOPIC_NAME_BYTES_MAX + 128)
+
+static const char keep_alive[] = ":\n\n";
+
+static void set_timer(struct fw_session *session)
+{
+    if (session->host->rules->ping_interval_ms != 0)
+        fw_session_set_timer(session, session->host->rules->ping_interval_ms);
+}
+
+/* Writes the event that says that messages of a topic are gone. */
+static size_t write_reset(const struct fw_topic *topic, char *out)
+{
+    int count = snprintf(
+        out, RESET_BYTES_MAX,
+        ": recovered false\nevent: reset\ndata: {\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\"}\n\n",
+        (int)topic->node.name.count, (const char *)topic->node.name.at, topic->epoch);
+    fw_assert(count > 0 && (size_t)count < RESET_BYTES_MAX);
+    return (size_t)count;
+}
+
+/* The first lines: how long to wait before coming back, and the position from which. */
+static bool queue_beginning(struct fw_session *session, const struct fw_feed_joined *joined)
+{
+    unsigned topics = session->subscriptions_count;
+    char *out = (char *)fw_arena_reserve(
+        session->host->arena, 64 + (size_t)topics * (FW_POSITION_CHARS_MAX + RESET_BYTES_MAX));
+    if (out == NULL)
+        return false;
+    size_t count = (size_t)sprintf(out, "retry: %u\nid: ", FW_SSE_RETRY_MS);
+    count += fw_session_positions(session, out + count);
+    memcpy(out + count, "\n\n", 2);
+    count += 2;
+    for (unsigned i = 0; i < topics; i++) {
+        if (!joined->recovered[i])
+            count += write_reset(session->subscriptions[i].local->topic, out + count);
+    }
+    fw_session_queue(session, (const uint8_t *)out, count);
+    return true;
+}
+
+void fw_sse_session_begin(struct fw_request *request)
+{
+    struct fw_session *session = request->session;
+    struct fw_feed_joined joined;
+    session->encoding = FW_ENCODING_SSE;
+    int result = fw_feed_subscribe(request, FW_TRANSPORT_SSE, &joined);
+    if (result != 0) {
+        session->encoding = 0;
+        fw_feed_refuse(request, result);
+        return;
+    }
+    fw_request_stream(request, "text/event-stream",
+                      "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n");
+    if (session->phase == FW_PHASE_DONE)
+        return;
+    session->phase = FW_PHASE_STREAM;
+    session->begun = true; /* a consumer that is too slow at once must not lose the head */
+    session->host->up->timer(session, 0);
+    set_timer(session);
+    if (!queue_beginning(session, &joined))
+        fw_session_finish(session, FW_END_ABORT);
+}
+
+/* A comment keeps proxies from ending a silent stream, and shows a peer that is gone: one that has
+ * taken nothing since the last one. */
+void fw_sse_session_timer(struct fw_session *session)
+{
+    if (session->blocked && session->ping_sent) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    session->ping_sent = true; /* cleared when the socket takes something */
+    if (!session->blocked)
+        fw_session_queue(session, (const uint8_t *)keep_alive, sizeof keep_alive - 1);
+    set_timer(session);
+}
+
+void fw_sse_session_tell_gap(struct fw_subscription *subscription)
+{
+    struct fw_session *session = subscription->subscriber;
+    char *out = (char *)fw_arena_reserve(session->host->arena, RESET_BYTES_MAX);
+    if (out == NULL) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    fw_session_queue(session, (const uint8_t *)out, write_reset(subscription->local->topic, out));
+}
+
+/* The lines in front of a message's data: the positions of all topics, and which one it is of. */
+static bool queue_head(struct fw_session *session, const struct fw_msg *msg)
+{
+    size_t room =
+        64 + FW_TOPIC_NAME_BYTES_MAX + (size_t)session->subscriptions_count * FW_POSITION_CHARS_MAX;
+    char *out = (char *)fw_arena_reserve(session->host->arena, room);
+    if (out == NULL)
+        return false;
+    size_t count = (size_t)sprintf(out, "id: ");
+    count += fw_session_positions(session, out + count);
+    count += (size_t)sprintf(
+        out + count, "\nevent: %s:%.*s\n", msg->type == FW_TEXT ? "topic" : "binary",
+        (int)msg->topic->node.name.count, (const char *)msg->topic->node.name.at);
+    fw_arena_give_back(session->host->arena, room - count);
+    return fw_outq_push(&session->outq, (const uint8_t *)out, count, NULL) == 0;
+}
+
+/* Queues one message for a stream of several topics; false when there is no memory. */
+static bool queue_event(struct fw_session *session, struct fw_subscription *subscription,
+                        struct fw_msg *msg)
+{
+    const struct fw_encoded *encoded = fw_session_encoded(msg, FW_ENCODING_SSE);
+    struct fw_share *share = encoded == NULL ? NULL : fw_share_of_msg(msg);
+    if (share == NULL)
+        return false;
+    fw_msg_hold(msg, 1);
+    share->bytes = encoded->bytes + encoded->skipped;
+    share->bytes_count = encoded->bytes_count - encoded->skipped;
+    fw_share_set_topic(share, msg->topic);
+    uint64_t next = subscription->next;
+    subscription->next = msg->offset + 1;
+    bool queued = queue_head(session, msg);
+    subscription->next = next;
+    if (queued)
+        fw_session_deliver(subscription, share);
+    else
+        fw_share_withdraw(share, false);
+    fw_share_drop(share);
+    return queued;
+}
+
+void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
+                            struct fw_msg *const *msgs, size_t msgs_count)
+{
+    for (size_t i = 0; i < msgs_count; i++) {
+        bool streams = session->phase == FW_PHASE_STREAM;
+        if (streams && queue_event(session, subscription, msgs[i]))
+            continue;
+        if (streams)
+            fw_session_finish(session, FW_END_ABORT);
+        else
+            fw_topic_withdraw(subscription->local->topic, 1, false);
+    }
+}
