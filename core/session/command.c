@@ -183,13 +183,12 @@ void fw_command_received(struct fw_session *session, uint8_t type, struct fw_byt
     json_decref(command);
 }
 
-void fw_command_tell_gap(struct fw_subscription *subscription)
+void fw_command_tell_gap(struct fw_subscription *subscription, uint64_t offset)
 {
     const struct fw_topic *topic = subscription->local->topic;
     struct fw_bytes name = topic->node.name;
-    /* Called before the page that follows the gap, whose messages `next` is behind already: the
-     * client reads from them where it goes on. */
     answer(subscription->subscriber,
-           "{\"topic\":\"%.*s\",\"recovered\":false,\"epoch\":\"%" PRIx64 "\"}\n", (int)name.count,
-           (const char *)name.at, topic->epoch);
+           "{\"topic\":\"%.*s\",\"recovered\":false,\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
+           "}\n",
+           (int)name.count, (const char *)name.at, topic->epoch, offset);
 }

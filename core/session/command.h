@@ -19,7 +19,7 @@ struct fw_subscription;
 void fw_command_received(struct fw_session *session, uint8_t type, struct fw_bytes message);
 
 /* Tells it that messages of a subscription are gone, and behind which offset it goes on. */
-void fw_command_tell_gap(struct fw_subscription *subscription);
+void fw_command_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 
 /* A stable word for a failure, as answers name it. */
 const char *fw_command_code(int error);

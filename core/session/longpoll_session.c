@@ -150,11 +150,15 @@ void fw_poll_session_timer(struct fw_session *session)
     respond(session, 204, NULL, headers, (struct fw_bytes){0});
 }
 
-void fw_poll_session_tell_gap(struct fw_subscription *subscription)
+void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)
 {
     struct fw_session *session = subscription->subscriber;
-    if (!session->answered)
-        respond_gone(session);
+    if (session->answered)
+        return;
+    uint64_t next = subscription->next;
+    subscription->next = offset + 1;
+    respond_gone(session);
+    subscription->next = next;
 }
 
 /* Octets that a message takes in a batch, at most. */

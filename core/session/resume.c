@@ -162,7 +162,7 @@ static void take_page(struct fw_session *session, struct fw_subscription *subscr
     uint64_t wanted = subscription->next;
     size_t count = session->host->up->page(session, subscription, msgs, &taken);
     if (taken.missed > 0)
-        fw_session_tell_gap(subscription, taken.missed);
+        fw_session_tell_gap(subscription, wanted + taken.missed - 1);
     if (count > 0)
         deliver_page(session, subscription, msgs, count, wanted + taken.missed, page, allowance);
     for (size_t i = 0; i < count; i++)

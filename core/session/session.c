@@ -287,22 +287,21 @@ void fw_session_count_delivered(struct fw_session *session, struct fw_topic *top
     atomic_fetch_add_explicit(&topic->delivered, msgs_count, memory_order_relaxed);
 }
 
-void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t missed)
+void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)
 {
     struct fw_session *session = subscription->subscriber;
-    (void)missed;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_OPEN:
         if (session->commands)
-            fw_command_tell_gap(subscription);
+            fw_command_tell_gap(subscription, offset);
         else /* a plain message has no room for the news */
             fw_ws_session_fail(session, 4410, "the history no longer reaches: subscribe anew");
         break;
     case FW_PHASE_STREAM:
-        fw_sse_session_tell_gap(subscription);
+        fw_sse_session_tell_gap(subscription, offset);
         break;
     case FW_PHASE_POLL:
-        fw_poll_session_tell_gap(subscription);
+        fw_poll_session_tell_gap(subscription, offset);
         break;
     case FW_PHASE_HTTP:
     case FW_PHASE_CLOSING:

@@ -290,8 +290,11 @@ static inline void fw_session_set_timer(struct fw_session *session, uint64_t in_
 void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,
                                 size_t msgs_count);
 
-/* What a subscriber was to get is gone: it is told, never left with a silent gap. */
-void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t missed);
+/* What a subscriber was to get is gone: it is told, never left with a silent gap.
+ *
+ * offset       of the last message that is gone: it goes on behind it
+ */
+void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 
 /* Messages for a subscription that is `singly`: an event stream of several topics, a long poll. */
 void fw_session_deliver_singly(struct fw_session *session, struct fw_subscription *subscription,
@@ -299,14 +302,14 @@ void fw_session_deliver_singly(struct fw_session *session, struct fw_subscriptio
 
 /* sse_session.c */
 void fw_sse_session_timer(struct fw_session *session);
-void fw_sse_session_tell_gap(struct fw_subscription *subscription);
+void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
                             struct fw_msg *const *msgs, size_t msgs_count);
 
 /* longpoll_session.c */
 void fw_poll_session_timer(struct fw_session *session);
 void fw_poll_session_answered(struct fw_session *session);
-void fw_poll_session_tell_gap(struct fw_subscription *subscription);
+void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_poll_session_clear(struct fw_session *session);
 void fw_poll_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
                              struct fw_msg *const *msgs, size_t msgs_count);

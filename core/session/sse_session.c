@@ -30,18 +30,20 @@ static void set_timer(struct fw_session *session)
         fw_session_set_timer(session, session->host->rules->ping_interval_ms);
 }
 
-/* Writes the event that says that messages of a topic are gone. */
-static size_t write_reset(const struct fw_topic *topic, char *out)
+/* Writes the event that says that messages of a topic are gone, up to an offset. */
+static size_t write_reset(const struct fw_topic *topic, uint64_t offset, char *out)
 {
-    int count = snprintf(
-        out, RESET_BYTES_MAX,
-        ": recovered false\nevent: reset\ndata: {\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\"}\n\n",
-        (int)topic->node.name.count, (const char *)topic->node.name.at, topic->epoch);
+    int count = snprintf(out, RESET_BYTES_MAX,
+                         ": recovered false\nevent: reset\ndata: {\"topic\":\"%.*s\","
+                         "\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64 "}\n\n",
+                         (int)topic->node.name.count, (const char *)topic->node.name.at,
+                         topic->epoch, offset);
     fw_assert(count > 0 && (size_t)count < RESET_BYTES_MAX);
     return (size_t)count;
 }
 
-/* The first lines: how long to wait before coming back, and the position from which. */
+/* The first lines: how long to wait before coming back; what is gone; and then the position from
+ * which, so that who is cut before that hears of the gap again. */
 static bool queue_beginning(struct fw_session *session, const struct fw_feed_joined *joined)
 {
     unsigned topics = session->subscriptions_count;
@@ -49,15 +51,16 @@ static bool queue_beginning(struct fw_session *session, const struct fw_feed_joi
         session->host->arena, 64 + (size_t)topics * (FW_POSITION_CHARS_MAX + RESET_BYTES_MAX));
     if (out == NULL)
         return false;
-    size_t count = (size_t)sprintf(out, "retry: %u\nid: ", FW_SSE_RETRY_MS);
+    size_t count = (size_t)sprintf(out, "retry: %u\n\n", FW_SSE_RETRY_MS);
+    for (unsigned i = 0; i < topics; i++) {
+        const struct fw_subscription *subscription = &session->subscriptions[i];
+        if (!joined->recovered[i])
+            count += write_reset(subscription->local->topic, subscription->next - 1, out + count);
+    }
+    count += (size_t)sprintf(out + count, "id: ");
     count += fw_session_positions(session, out + count);
     memcpy(out + count, "\n\n", 2);
-    count += 2;
-    for (unsigned i = 0; i < topics; i++) {
-        if (!joined->recovered[i])
-            count += write_reset(session->subscriptions[i].local->topic, out + count);
-    }
-    fw_session_queue(session, (const uint8_t *)out, count);
+    fw_session_queue(session, (const uint8_t *)out, count + 2);
     return true;
 }
 
@@ -98,7 +101,7 @@ void fw_sse_session_timer(struct fw_session *session)
     set_timer(session);
 }
 
-void fw_sse_session_tell_gap(struct fw_subscription *subscription)
+void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)
 {
     struct fw_session *session = subscription->subscriber;
     char *out = (char *)fw_arena_reserve(session->host->arena, RESET_BYTES_MAX);
@@ -106,7 +109,7 @@ void fw_sse_session_tell_gap(struct fw_subscription *subscription)
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    fw_session_queue(session, (const uint8_t *)out, write_reset(subscription->local->topic, out));
+    fw_session_queue(session, (const uint8_t *)out, write_reset(subscription->local->topic, offset, out));
 }
 
 /* The lines in front of a message's data: the positions of all topics, and which one it is of. */
