@@ -15,6 +15,7 @@ struct fw_share *fw_share_of_msg(struct fw_msg *msg)
     struct fw_bytes frame = fw_msg_frame(msg);
     *share = (struct fw_share){.bytes = frame.at,
                                .msg = msg,
+                               .key = msg->key,
                                .bytes_count = (uint32_t)frame.count,
                                .references = 1,
                                .messages_count = 1};

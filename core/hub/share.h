@@ -20,9 +20,10 @@ struct fw_share {
     struct fw_msg *msg;     /* whose bytes they are, or */
     uint8_t *block;         /* the heap block they stand in, or neither: they stand in `own` */
     struct fw_topic *topic; /* where its messages were published, kept alive by it; or NULL */
+    uint64_t key;           /* of its message, when it is one (msg.h) */
     uint32_t bytes_count;
     uint32_t references;
-    uint32_t messages_count;
+    uint32_t messages_count; /* 0, with a topic: what stands in front of the next share's message */
     uint8_t own[];
 };
 

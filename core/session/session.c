@@ -9,6 +9,7 @@
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/encode.h"
+#include "session/policy.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -251,33 +252,45 @@ static void end_starved(struct fw_session *session)
         fw_session_finish(session, FW_END_ABORT);
 }
 
+void fw_session_deliver_behind(struct fw_subscription *subscription, struct fw_share *head,
+                               struct fw_share *share)
+{
+    struct fw_session *session = subscription->subscriber;
+    struct fw_outq *outq = &session->outq;
+    size_t head_bytes = head == NULL ? 0 : head->bytes_count;
+    switch (fw_session_admit(session, subscription, share, head_bytes + share->bytes_count)) {
+    case FW_ADMITTED:
+        break;
+    case FW_DROPPED:
+        return;
+    case FW_TOO_SLOW:
+        end_slow(session);
+        return;
+    }
+    if (FW_UNLIKELY((head != NULL && fw_outq_push(outq, head->bytes, head_bytes, head) != 0) ||
+                    fw_outq_push(outq, share->bytes, share->bytes_count, share) != 0)) {
+        fw_share_withdraw(share, false);
+        end_starved(session);
+        return;
+    }
+    /* The peer's window has it now; our own context does not, and must not refer behind it. */
+    if (subscription->encoding != 0)
+        session->stale = true;
+    session->host->up->changed(session);
+}
+
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
  * (fw_session_leave): what comes for it until then is passed over. */
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
 {
     struct fw_session *session = subscription->subscriber;
-    if (FW_UNLIKELY(session->phase != FW_PHASE_OPEN && session->phase != FW_PHASE_STREAM)) {
-        if (share != NULL)
-            fw_share_withdraw(share, false);
-        return;
-    }
-    uint32_t queued = session->outq.queued_bytes;
-    if (FW_UNLIKELY(share == NULL)) {
-        end_starved(session);
-    } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
-                                             session->host->rules->output_bytes_max)) {
+    bool goes_on = session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_STREAM;
+    if (FW_LIKELY(goes_on && share != NULL))
+        fw_session_deliver_behind(subscription, NULL, share);
+    else if (share != NULL)
         fw_share_withdraw(share, false);
-        end_slow(session);
-    } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
-                           0)) {
-        fw_share_withdraw(share, false);
+    else if (goes_on)
         end_starved(session);
-    } else {
-        /* The peer's window has it now; our own context does not, and must not refer behind it. */
-        if (subscription->encoding != 0)
-            session->stale = true;
-        session->host->up->changed(session);
-    }
 }
 
 void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,

@@ -129,6 +129,7 @@ struct fw_session_host {
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
+    uint64_t dropped_messages; /* by policies */
 
     struct fw_session **resuming; /* resume.c: those that wait for a page */
     uint32_t resuming_count;
@@ -285,6 +286,11 @@ static inline void fw_session_set_timer(struct fw_session *session, uint64_t in_
 {
     session->host->up->timer(session, session->host->now_ms + in_ms);
 }
+
+/* Queues a share behind another of the same message, or NULL, by the topic's policy. The session is
+ * OPEN or a STREAM. */
+void fw_session_deliver_behind(struct fw_subscription *subscription, struct fw_share *head,
+                               struct fw_share *share);
 
 /* Messages were given to a session, besides those of a fan-out: they count. */
 void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,

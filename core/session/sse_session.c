@@ -112,45 +112,63 @@ void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offs
     fw_session_queue(session, (const uint8_t *)out, write_reset(subscription->local->topic, offset, out));
 }
 
-/* The lines in front of a message's data: the positions of all topics, and which one it is of. */
-static bool queue_head(struct fw_session *session, const struct fw_msg *msg)
+/* The lines in front of a message's data: the positions of all topics, and which one it is of. They
+ * are the message's, so that a policy that drops it drops them.
+ *
+ * returns      NULL when there is no memory
+ */
+static struct fw_share *share_head(const struct fw_session *session, const struct fw_msg *msg)
 {
-    size_t room =
-        64 + FW_TOPIC_NAME_BYTES_MAX + (size_t)session->subscriptions_count * FW_POSITION_CHARS_MAX;
-    char *out = (char *)fw_arena_reserve(session->host->arena, room);
-    if (out == NULL)
-        return false;
+    struct fw_bytes name = msg->topic->node.name;
+    size_t room = 64 + FW_TOPIC_NAME_BYTES_MAX +
+                  (size_t)session->subscriptions_count * FW_POSITION_CHARS_MAX;
+    struct fw_share *share = fw_share_create(room);
+    if (share == NULL)
+        return NULL;
+    char *out = (char *)share->own;
     size_t count = (size_t)sprintf(out, "id: ");
     count += fw_session_positions(session, out + count);
-    count += (size_t)sprintf(
-        out + count, "\nevent: %s:%.*s\n", msg->type == FW_TEXT ? "topic" : "binary",
-        (int)msg->topic->node.name.count, (const char *)msg->topic->node.name.at);
-    fw_arena_give_back(session->host->arena, room - count);
-    return fw_outq_push(&session->outq, (const uint8_t *)out, count, NULL) == 0;
+    count += (size_t)sprintf(out + count, "\nevent: %s:%.*s\n",
+                             msg->type == FW_TEXT ? "topic" : "binary", (int)name.count,
+                             (const char *)name.at);
+    share->bytes_count = (uint32_t)count;
+    share->key = msg->key;
+    fw_share_set_topic(share, msg->topic);
+    return share;
+}
+
+/* The data lines that all event streams share. */
+static struct fw_share *share_data(struct fw_msg *msg)
+{
+    const struct fw_encoded *encoded = fw_session_encoded(msg, FW_ENCODING_SSE);
+    struct fw_share *share = encoded == NULL ? NULL : fw_share_of_msg(msg);
+    if (share == NULL)
+        return NULL;
+    fw_msg_hold(msg, 1);
+    share->bytes = encoded->bytes + encoded->skipped;
+    share->bytes_count = encoded->bytes_count - encoded->skipped;
+    fw_share_set_topic(share, msg->topic);
+    return share;
 }
 
 /* Queues one message for a stream of several topics; false when there is no memory. */
 static bool queue_event(struct fw_session *session, struct fw_subscription *subscription,
                         struct fw_msg *msg)
 {
-    const struct fw_encoded *encoded = fw_session_encoded(msg, FW_ENCODING_SSE);
-    struct fw_share *share = encoded == NULL ? NULL : fw_share_of_msg(msg);
-    if (share == NULL)
-        return false;
-    fw_msg_hold(msg, 1);
-    share->bytes = encoded->bytes + encoded->skipped;
-    share->bytes_count = encoded->bytes_count - encoded->skipped;
-    fw_share_set_topic(share, msg->topic);
     uint64_t next = subscription->next;
     subscription->next = msg->offset + 1;
-    bool queued = queue_head(session, msg);
+    struct fw_share *head = share_head(session, msg);
     subscription->next = next;
-    if (queued)
-        fw_session_deliver(subscription, share);
-    else
-        fw_share_withdraw(share, false);
-    fw_share_drop(share);
-    return queued;
+    struct fw_share *data = head == NULL ? NULL : share_data(msg);
+    if (data != NULL) {
+        fw_session_deliver_behind(subscription, head, data);
+        fw_share_drop(data);
+    } else {
+        fw_topic_withdraw(msg->topic, 1, false);
+    }
+    if (head != NULL)
+        fw_share_drop(head);
+    return data != NULL;
 }
 
 void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
