@@ -13,9 +13,9 @@
 struct fw_session;
 
 enum fw_admission {
-    FW_ADMITTED,  /* there is room */
-    FW_DROPPED,   /* there is none for this one; the subscriber goes on without it */
-    FW_TOO_SLOW,  /* the subscriber is to be ended */
+    FW_ADMITTED, /* there is room */
+    FW_DROPPED,  /* there is none for this one; the subscriber goes on without it */
+    FW_TOO_SLOW, /* the subscriber is to be ended */
 };
 
 /* Makes room for a share, or not.

@@ -109,7 +109,8 @@ void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offs
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    fw_session_queue(session, (const uint8_t *)out, write_reset(subscription->local->topic, offset, out));
+    fw_session_queue(session, (const uint8_t *)out,
+                     write_reset(subscription->local->topic, offset, out));
 }
 
 /* The lines in front of a message's data: the positions of all topics, and which one it is of. They
@@ -120,8 +121,8 @@ void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offs
 static struct fw_share *share_head(const struct fw_session *session, const struct fw_msg *msg)
 {
     struct fw_bytes name = msg->topic->node.name;
-    size_t room = 64 + FW_TOPIC_NAME_BYTES_MAX +
-                  (size_t)session->subscriptions_count * FW_POSITION_CHARS_MAX;
+    size_t room =
+        64 + FW_TOPIC_NAME_BYTES_MAX + (size_t)session->subscriptions_count * FW_POSITION_CHARS_MAX;
     struct fw_share *share = fw_share_create(room);
     if (share == NULL)
         return NULL;

@@ -30,7 +30,7 @@
 struct torture {
     struct server server;
     atomic_bool stop;
-    atomic_uint alive; /* subscribers that are not done */
+    atomic_uint alive;        /* subscribers that are not done */
     _Atomic(uint32_t) *truth; /* by offset: publisher and number, 0 while not written down yet */
     unsigned cuts;
     unsigned narrow; /* history_count is small: gaps are allowed */
@@ -103,8 +103,8 @@ static void *publish_all(void *context)
 static bool read_more(struct actor *actor)
 {
     must(actor->in_count < IN_BYTES - 1, "more than there is room for", actor);
-    ssize_t got = recv(actor->client.fd, actor->in + actor->in_count,
-                       IN_BYTES - 1 - actor->in_count, 0);
+    ssize_t got =
+        recv(actor->client.fd, actor->in + actor->in_count, IN_BYTES - 1 - actor->in_count, 0);
     must(got >= 0 || errno == ECONNRESET, "nothing came for too long", actor);
     if (got <= 0)
         return false;
@@ -215,7 +215,7 @@ static void got_message(struct actor *actor, uint64_t offset, const char *payloa
 /* ---- WebSocket ------------------------------------------------------------------------------- */
 
 #define UPGRADE                                                                                    \
-    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                    \
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"                   \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 /* Receives frames until the cut; one of a close, too slow or with a gap, is one. */

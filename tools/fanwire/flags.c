@@ -62,7 +62,8 @@ static const char serve_help[] =
     "  --history-bytes BYTES     the same in bytes (1048576)\n"
     "  --history-age SECONDS     the same in time (300)\n"
     "  --history-max BYTES       kept of all topics together (268435456)\n"
-    "  --topic PREFIX:SETTINGS   of the topics of a prefix; repeatable: history=N, bytes=N, age=N,\n"
+    "  --topic PREFIX:SETTINGS   of the topics of a prefix; repeatable: history=N, bytes=N, "
+    "age=N,\n"
     "                            policy=disconnect|drop-oldest|latest, separated by commas\n"
     "  --max-topics N            (65536)\n";
 
