@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "proto/ws_handshake.h"
 #include "session/command.h"
 #include "session/compress.h"
@@ -25,7 +26,6 @@
 
 #include <errno.h>
 #include <fanwire/status.h>
-#include <stdio.h>
 #include <string.h>
 
 #define PENDING_BYTES_START 1024u
@@ -127,18 +127,18 @@ static bool wants_websocket(const struct fw_request *request)
  * returns      octets that were added
  */
 static size_t write_positions(const struct fw_session *session, const struct fw_feed_joined *joined,
-                              char *out)
+                              char *out, size_t room)
 {
-    char *at = out;
     if (session->subscriptions_count == 0)
         return 0;
-    at += sprintf(at, "Fanwire-Position: ");
-    at += fw_session_positions(session, at);
-    at += sprintf(at, "\r\nFanwire-Recovered: ");
+    size_t count = fw_text_put(out, room, "Fanwire-Position: ");
+    count += fw_session_positions(session, out + count);
+    count += fw_text_put(out + count, room - count, "\r\nFanwire-Recovered: ");
     for (unsigned i = 0; i < session->subscriptions_count; i++)
-        at += sprintf(at, "%s%s", i > 0 ? "," : "", joined->recovered[i] ? "true" : "false");
-    at += sprintf(at, "\r\n\r\n");
-    return (size_t)(at - out) - 2;
+        count += fw_text_put(out + count, room - count, "%s%s", i > 0 ? "," : "",
+                             joined->recovered[i] ? "true" : "false");
+    count += fw_text_put(out + count, room - count, "\r\n\r\n");
+    return count - 2;
 }
 
 /* Writes the 101; false when there is no memory. */
@@ -155,7 +155,8 @@ static bool accept_websocket(struct fw_request *request, const char accept[FW_WS
                                        extensions, (char *)at, ACCEPT_BYTES_MAX);
     if (count < 0)
         return false;
-    size_t whole = (size_t)count + write_positions(session, joined, (char *)at + count - 2);
+    size_t whole = (size_t)count + write_positions(session, joined, (char *)at + count - 2,
+                                                   room - (size_t)count + 2);
     return fw_outq_push(&session->outq, at, whole, NULL) == 0;
 }
 

@@ -13,6 +13,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "session/encode.h"
 #include "session/feed.h"
 #include "session/json.h"
@@ -23,7 +24,6 @@
 #include <fanwire/status.h>
 #include <fanwire/types.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* What is remembered of the request until it is answered. */
@@ -55,12 +55,13 @@ void fw_poll_session_clear(struct fw_session *session)
 static void write_headers(struct fw_session *session, const struct fw_topic *topic,
                           char out[HEADERS_BYTES_MAX])
 {
-    size_t count = (size_t)sprintf(out, "Cache-Control: no-store\r\nFanwire-Position: ");
+    size_t count =
+        fw_text_put(out, HEADERS_BYTES_MAX, "Cache-Control: no-store\r\nFanwire-Position: ");
     count += fw_session_positions(session, out + count);
-    count += (size_t)sprintf(out + count, "\r\n");
+    count += fw_text_put(out + count, HEADERS_BYTES_MAX - count, "\r\n");
     if (topic != NULL)
-        sprintf(out + count, "Fanwire-Topic: %.*s\r\n", (int)topic->node.name.count,
-                (const char *)topic->node.name.at);
+        fw_text_put(out + count, HEADERS_BYTES_MAX - count, "Fanwire-Topic: %.*s\r\n",
+                    (int)topic->node.name.count, (const char *)topic->node.name.at);
 }
 
 static void respond(struct fw_session *session, unsigned status, const char *content_type,
@@ -174,10 +175,11 @@ static size_t write_line(const struct fw_msg *msg, uint8_t *out)
     struct fw_bytes payload = fw_msg_payload(msg);
     struct fw_bytes name = msg->topic->node.name;
     bool text = msg->type == FW_TEXT;
-    size_t count = (size_t)sprintf(
-        (char *)out, "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64 ",\"%s\":",
-        (int)name.count, (const char *)name.at, msg->topic->epoch, msg->offset,
-        text ? "text" : "base64");
+    size_t count =
+        fw_text_put((char *)out, LINE_BYTES_MAX,
+                    "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64 ",\"%s\":",
+                    (int)name.count, (const char *)name.at, msg->topic->epoch, msg->offset,
+                    text ? "text" : "base64");
     if (text) {
         count += fw_json_quote(payload, out + count);
     } else {

@@ -9,6 +9,7 @@
  */
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/text.h"
 #include "session/encode.h"
 #include "session/feed.h"
 #include "session/session.h"
@@ -16,7 +17,6 @@
 
 #include <fanwire/status.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 /* One reset event, without positions. */
@@ -33,13 +33,11 @@ static void set_timer(struct fw_session *session)
 /* Writes the event that says that messages of a topic are gone, up to an offset. */
 static size_t write_reset(const struct fw_topic *topic, uint64_t offset, char *out)
 {
-    int count = snprintf(out, RESET_BYTES_MAX,
-                         ": recovered false\nevent: reset\ndata: {\"topic\":\"%.*s\","
-                         "\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64 "}\n\n",
-                         (int)topic->node.name.count, (const char *)topic->node.name.at,
-                         topic->epoch, offset);
-    fw_assert(count > 0 && (size_t)count < RESET_BYTES_MAX);
-    return (size_t)count;
+    return fw_text_put(out, RESET_BYTES_MAX,
+                       ": recovered false\nevent: reset\ndata: {\"topic\":\"%.*s\","
+                       "\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64 "}\n\n",
+                       (int)topic->node.name.count, (const char *)topic->node.name.at, topic->epoch,
+                       offset);
 }
 
 /* The first lines: how long to wait before coming back; what is gone; and then the position from
@@ -47,17 +45,17 @@ static size_t write_reset(const struct fw_topic *topic, uint64_t offset, char *o
 static bool queue_beginning(struct fw_session *session, const struct fw_feed_joined *joined)
 {
     unsigned topics = session->subscriptions_count;
-    char *out = (char *)fw_arena_reserve(
-        session->host->arena, 64 + (size_t)topics * (FW_POSITION_CHARS_MAX + RESET_BYTES_MAX));
+    size_t room = 64 + (size_t)topics * (FW_POSITION_CHARS_MAX + RESET_BYTES_MAX);
+    char *out = (char *)fw_arena_reserve(session->host->arena, room);
     if (out == NULL)
         return false;
-    size_t count = (size_t)sprintf(out, "retry: %u\n\n", FW_SSE_RETRY_MS);
+    size_t count = fw_text_put(out, room, "retry: %u\n\n", FW_SSE_RETRY_MS);
     for (unsigned i = 0; i < topics; i++) {
         const struct fw_subscription *subscription = &session->subscriptions[i];
         if (!joined->recovered[i])
             count += write_reset(subscription->local->topic, subscription->next - 1, out + count);
     }
-    count += (size_t)sprintf(out + count, "id: ");
+    count += fw_text_put(out + count, room - count, "id: ");
     count += fw_session_positions(session, out + count);
     memcpy(out + count, "\n\n", 2);
     fw_session_queue(session, (const uint8_t *)out, count + 2);
@@ -127,11 +125,11 @@ static struct fw_share *share_head(const struct fw_session *session, const struc
     if (share == NULL)
         return NULL;
     char *out = (char *)share->own;
-    size_t count = (size_t)sprintf(out, "id: ");
+    size_t count = fw_text_put(out, room, "id: ");
     count += fw_session_positions(session, out + count);
-    count += (size_t)sprintf(out + count, "\nevent: %s:%.*s\n",
-                             msg->type == FW_TEXT ? "topic" : "binary", (int)name.count,
-                             (const char *)name.at);
+    count += fw_text_put(out + count, room - count, "\nevent: %s:%.*s\n",
+                         msg->type == FW_TEXT ? "topic" : "binary", (int)name.count,
+                         (const char *)name.at);
     share->bytes_count = (uint32_t)count;
     share->key = msg->key;
     fw_share_set_topic(share, msg->topic);
