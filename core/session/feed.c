@@ -289,6 +289,11 @@ bool fw_feed_answer(struct fw_request *request)
             fw_batch_answer(request);
         else
             fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+    } else if (path_is(request, "/debug/slow")) {
+        if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
+            fw_slow_answer(request);
+        else
+            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     } else if (path_is(request, "/healthz")) {
         answer_line(request, 200, "ok\n");
     } else if (path_is(request, "/readyz")) {

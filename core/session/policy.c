@@ -44,7 +44,7 @@ static uint64_t excess_of(const struct fw_session *session, size_t bytes_count)
 static void drop(struct fw_session *session, struct search *search)
 {
     uint32_t dropped = fw_outq_filter(&session->outq, session->begun, is_wanted, search);
-    session->host->dropped_messages += dropped;
+    fw_slow_dropped(session, dropped);
 }
 
 enum fw_admission fw_session_admit(struct fw_session *session,
@@ -76,7 +76,7 @@ enum fw_admission fw_session_admit(struct fw_session *session,
         drop(session, &search);
     if (excess_of(session, bytes_count) == 0)
         return FW_ADMITTED;
-    session->host->dropped_messages += share->messages_count;
+    fw_slow_dropped(session, share->messages_count);
     fw_share_withdraw(share, true);
     return FW_DROPPED;
 }

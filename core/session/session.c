@@ -37,6 +37,7 @@ static void release_held(struct fw_session *session)
 void fw_session_unsubscribe_all(struct fw_session *session)
 {
     fw_session_stop_resuming(session);
+    fw_slow_leave(session);
     session->resumes = false;
     for (unsigned i = 0; i < session->subscriptions_count; i++)
         session->host->up->unsubscribe(session, &session->subscriptions[i]);
@@ -194,6 +195,7 @@ void fw_session_drained(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_DONE)
         return;
+    fw_slow_leave(session);
     if (session->resumes)
         fw_session_resume(session);
     if (session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_CLOSING)
@@ -276,6 +278,8 @@ void fw_session_deliver_behind(struct fw_subscription *subscription, struct fw_s
     /* The peer's window has it now; our own context does not, and must not refer behind it. */
     if (subscription->encoding != 0)
         session->stale = true;
+    if (FW_UNLIKELY(outq->queued_bytes > session->host->rules->output_soft_bytes))
+        fw_slow_enter(session, subscription);
     session->host->up->changed(session);
 }
 

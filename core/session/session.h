@@ -30,6 +30,7 @@
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
+#include "session/slow.h"
 
 #include <assert.h>
 #include <fanwire/pubsub.h>
@@ -100,6 +101,8 @@ struct fw_session_upward {
                     uint64_t next);
     void (*unsubscribe)(struct fw_session *session, struct fw_subscription *subscription);
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
+    /* Who is slow on a worker, shortly ago; false when there is no such worker. */
+    bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 };
@@ -130,6 +133,7 @@ struct fw_session_host {
     uint64_t messages_received;
     uint64_t slow_closed;
     uint64_t dropped_messages; /* by policies */
+    struct fw_slow_list slow;
 
     struct fw_session **resuming; /* resume.c: those that wait for a page */
     uint32_t resuming_count;
@@ -199,6 +203,7 @@ struct fw_session {
     bool polls : 1;       /* `in` is the poll */
     bool answered : 1;    /* the poll has its answer: it goes on once that is sent */
     bool commands : 1;    /* it speaks fanwire.v1 */
+    bool slow : 1;        /* slow.h */
 };
 static_assert(sizeof(struct fw_session) <= 144, "what an idle connection pays for its session");
 

@@ -230,7 +230,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
     struct fw_session *session = &conn->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain || session->resumes || session->answered)
+        if (session->held != NULL || session->wants_drain || session->resumes ||
+            session->answered || session->slow)
             fw_session_drained(session);
         steer(conns, conn);
         return false;
@@ -281,7 +282,7 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
     return !fw_outq_empty(&session->outq) || session->end != FW_END_NOT || session->held != NULL ||
-           session->wants_drain || session->resumes || session->answered ||
+           session->wants_drain || session->resumes || session->answered || session->slow ||
            (conn->flags & CONN_PAUSED);
 }
 

@@ -41,6 +41,10 @@ struct fw_worker {
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
     unsigned index;
     pthread_t thread;
+    pthread_mutex_t slow_lock; /* of what is next */
+    struct fw_slow_report slow_report;
+    uint64_t slow_report_ms; /* the worker's own */
+
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
     bool said_goodbye; /* what was published is delivered, and every connection told */

@@ -22,6 +22,8 @@
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
+/* How old the figures of slow connections may be. */
+#define SLOW_REPORT_MS 100u
 
 static inline struct fw_worker *worker_of(struct fw_session *session)
 {
@@ -130,6 +132,18 @@ static int up_info(struct fw_session *session, struct fw_bytes topic,
     return fw_directory_info(&worker_of(session)->server->directory, topic, info_out);
 }
 
+static bool up_slow(struct fw_session *session, unsigned index, struct fw_slow_report *report_out)
+{
+    const struct fw_server *server = worker_of(session)->server;
+    if (index >= server->workers_count)
+        return false;
+    struct fw_worker *worker = server->workers[index];
+    pthread_mutex_lock(&worker->slow_lock);
+    *report_out = worker->slow_report;
+    pthread_mutex_unlock(&worker->slow_lock);
+    return true;
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
@@ -150,6 +164,7 @@ static const struct fw_session_upward upward = {
     .page = up_page,
     .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
 };
 
@@ -257,12 +272,26 @@ static void on_wake(void *owner)
     worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
 }
 
+/* Writes down who is slow, for other workers to read: at once when somebody came or went. */
+static void report_slow(struct fw_worker *worker)
+{
+    struct fw_session_host *host = &worker->conns.host;
+    bool due = host->slow.count > 0 && host->now_ms - worker->slow_report_ms >= SLOW_REPORT_MS;
+    if (FW_LIKELY(!host->slow.changed && !due))
+        return;
+    pthread_mutex_lock(&worker->slow_lock);
+    fw_slow_report(host, &worker->slow_report);
+    pthread_mutex_unlock(&worker->slow_lock);
+    worker->slow_report_ms = host->now_ms;
+}
+
 /* What was published before the stop goes out before the goodbyes. */
 static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
     bool idle = deliver_inbox(worker);
     fw_session_catch_up(&worker->conns.host);
+    report_slow(worker);
     if (worker->told_stop && !worker->said_goodbye && idle) {
         worker->said_goodbye = true;
         fw_conns_stop(&worker->conns);
@@ -283,6 +312,7 @@ struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index)
         return NULL;
     worker->server = server;
     worker->index = index;
+    pthread_mutex_init(&worker->slow_lock, NULL);
     fw_hub_init(&worker->hub, fw_session_deliver);
     worker->hub.deliver_msgs = fw_session_deliver_msgs;
     worker->hub.encode = fw_session_encode_any;
@@ -297,6 +327,7 @@ void fw_worker_destroy(struct fw_worker *worker)
     if (worker == NULL)
         return;
     free_inbox(worker);
+    pthread_mutex_destroy(&worker->slow_lock);
     fw_mem_free(worker);
 }
 

@@ -190,6 +190,13 @@ static int up_info(struct fw_session *session, struct fw_bytes topic,
     return FW_ERR_ABSENT;
 }
 
+static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out)
+{
+    if (worker == 0)
+        fw_slow_report(session->host, report_out);
+    return worker == 0;
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return !rig_of(session)->stopping;
@@ -210,6 +217,7 @@ static const struct fw_session_upward upward = {
     .page = up_page,
     .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
 };
 

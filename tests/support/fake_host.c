@@ -273,6 +273,13 @@ static int up_info(struct fw_session *session, struct fw_bytes name, struct fw_t
     return FW_ERR_ABSENT;
 }
 
+static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out)
+{
+    if (worker == 0)
+        fw_slow_report(&fake_of(session)->host, report_out);
+    return worker == 0;
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return fake_of(session)->ready;
@@ -293,6 +300,7 @@ static const struct fw_session_upward upward = {
     .page = up_page,
     .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
 };
 
@@ -428,7 +436,8 @@ static void drained(struct fake_host *fake)
     struct fw_session *session = &fake->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain || session->resumes || session->answered)
+        if (session->held != NULL || session->wants_drain || session->resumes ||
+            session->answered || session->slow)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:

@@ -153,6 +153,28 @@ Test(policy, drops_whole_events_of_a_stream)
     cr_expect_eq(atomic_load(&topic->delivered) + atomic_load(&topic->dropped), 400u);
 }
 
+Test(policy, lists_who_is_slow_until_it_has_taken_all)
+{
+    fake.rules.output_soft_bytes = 30;
+    open_blocked(FW_POLICY_DROP_OLDEST);
+    cr_assert_eq(fake.host.slow.all, 0u);
+    publish(1, 20, 0);
+    fake.host.now_ms += 250;
+    cr_assert_eq(fake.host.slow.all, 1u);
+    struct fw_http_head head = {.method = FW_HTTP_GET, .minor = 1, .keep_alive = true};
+    struct fw_request request = {.session = &fake.session, .head = &head};
+    fake.session.phase = FW_PHASE_HTTP; /* who asks is the same one here */
+    fw_slow_answer(&request);
+    fake.session.phase = FW_PHASE_OPEN;
+    fake_host_take(&fake, SIZE_MAX);
+    cr_assert_not_null(strstr(fake_host_sent(&fake),
+                              "{\"slow\":[{\"worker\":0,\"transport\":\"ws\",\"topic\":\"a\","
+                              "\"topics\":1,\"queued\":57,\"dropped\":15,\"for_ms\":250}],"
+                              "\"count\":1}\n"),
+                       "%s", fake_host_sent(&fake));
+    cr_assert_eq(fake.host.slow.all, 0u);
+}
+
 Test(policy, takes_one_message_that_is_larger_than_the_budget)
 {
     static char large[200];
