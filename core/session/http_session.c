@@ -32,6 +32,8 @@
 #define ACCEPT_BYTES_MAX    (512u + FW_WS_DEFLATE_TEXT_BYTES)
 /* Of one topic: its position, its "false,", and a share of the names of both headers. */
 #define POSITION_HEADER_BYTES_MAX (FW_POSITION_CHARS_MAX + 6u + 64u)
+/* The first octet of a ClientHello's record (RFC 8446, section 5.1): no method begins so. */
+#define TLS_HANDSHAKE 0x16
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 struct fw_http_pending {
@@ -112,6 +114,16 @@ static bool is_preflight(const struct fw_request *request)
 static void note_origin(struct fw_request *request)
 {
     fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
+}
+
+/* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
+static bool host_allowed(const struct fw_request *request)
+{
+    const struct fw_session_rules *rules = request->session->host->rules;
+    struct fw_bytes host;
+    return !rules->local_hosts ||
+           fw_http_find(request->head, request->bytes, "host", 0, &host) < 0 ||
+           fw_host_allowed(host, rules->allow_hosts);
 }
 
 /* Other protocols that a client offers (h2c, by some HTTP libraries with every request) are passed
@@ -241,6 +253,10 @@ static void answer(struct fw_request *request)
     memcpy(request->path, path.at, path.count);
     request->path[path.count] = '\0';
 
+    if (!host_allowed(request)) {
+        refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
+        return;
+    }
     if (wants_websocket(request)) {
         upgrade(request);
         return;
@@ -356,7 +372,8 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
 {
     struct fw_http_head *head = &session->host->head;
     fw_http_head_init(head);
-    ssize_t head_bytes = fw_http_request_parse(head, bytes, count);
+    ssize_t head_bytes =
+        bytes[0] == TLS_HANDSHAKE ? FW_ERR_HTTP_TLS : fw_http_request_parse(head, bytes, count);
     if (head_bytes < 0) {
         refuse(session, (int)head_bytes);
         return count;

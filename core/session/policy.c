@@ -47,6 +47,15 @@ static void drop(struct fw_session *session, struct search *search)
     fw_slow_dropped(session, dropped);
 }
 
+bool fw_session_may_lag(const struct fw_session *session)
+{
+    for (unsigned i = 0; i < session->subscriptions_count; i++) {
+        if (session->subscriptions[i].local->topic->rules->policy != FW_POLICY_DISCONNECT)
+            return true;
+    }
+    return false;
+}
+
 enum fw_admission fw_session_admit(struct fw_session *session,
                                    const struct fw_subscription *subscription,
                                    struct fw_share *share, size_t bytes_count)

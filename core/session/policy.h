@@ -18,6 +18,9 @@ enum fw_admission {
     FW_TOO_SLOW, /* the subscriber is to be ended */
 };
 
+/* Whether it may owe much for as long as it likes: the policy of one of its topics is to drop. */
+bool fw_session_may_lag(const struct fw_session *session);
+
 /* Makes room for a share, or not.
  *
  * share        not queued yet; one that is not admitted counts (fw_share_withdraw)

@@ -62,6 +62,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->history_bytes = own->history_bytes == 0 ? FW_HISTORY_BYTES_DEFAULT : own->history_bytes;
     own->history_total_bytes =
         own->history_total_bytes == 0 ? FW_HISTORY_TOTAL_DEFAULT : own->history_total_bytes;
+    own->control_per_second = or_default(own->control_per_second, FW_CONTROL_RATE_DEFAULT);
 }
 
 static int usage(struct fw_server *server, const char *what)
@@ -102,6 +103,14 @@ static int check_options(struct fw_server *server)
         if (!fw_origin_pattern_valid(origins[i]))
             return usage(server, "an allowed origin is SCHEME://HOST[:PORT], or *");
     }
+    const char *const *hosts = options->allow_hosts;
+    for (size_t i = 0; hosts != NULL && hosts[i] != NULL; i++) {
+        if (!fw_host_pattern_valid(hosts[i]))
+            return usage(server, "an allowed host is a name without a scheme, or *");
+    }
+    if (options->control_per_second > FW_CONTROL_RATE_MAX &&
+        options->control_per_second != FW_UNLIMITED)
+        return usage(server, "control_per_second must be 1 to 1000, or FW_UNLIMITED");
     return 0;
 }
 
@@ -170,13 +179,18 @@ static void make_rules(struct fw_server *server)
                    options->fragments_max == FW_UNLIMITED ? 0 : options->fragments_max},
         .output_bytes_max = output,
         .output_soft_bytes = output / 4 < FW_OUTPUT_SOFT_BYTES ? output / 4 : FW_OUTPUT_SOFT_BYTES,
+        .output_slow_bytes = output / 4,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
+        .control_interval_ms =
+            options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
+        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
+        .allow_hosts = options->allow_hosts,
     };
 }
 
@@ -250,6 +264,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     if (result == 0)
         result = check_zlib(server);
     if (result == 0)
+        result = fw_server_tls_create(server);
+    if (result == 0)
         result = choose_engine(server);
     if (result == 0 && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         result = -EIO;
@@ -313,6 +329,7 @@ void fw_server_destroy(fw_server *server)
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
+    fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);
@@ -326,7 +343,8 @@ int fw_server_listen(fw_server *server, const char *address)
         return FW_ERR_LIMIT;
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
-    int result = fw_sock_address_resolve(address, &parsed);
+    bool plain = strncmp(address, "plain:", 6) == 0;
+    int result = fw_sock_address_resolve(plain ? address + 6 : address, &parsed);
     if (result == 0)
         result = fw_sock_listen(&parsed, NULL, &listener->fd);
     if (result != 0)
@@ -334,6 +352,8 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
+    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
 }
@@ -578,5 +598,13 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->messages_delivered += load(&worker->delivered);
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
+        stats_out->tls_connections += load(&worker->tls_conns);
+        stats_out->tls_handshakes += load(&worker->tls_handshakes);
+        stats_out->tls_resumed += load(&worker->tls_resumed);
+        stats_out->tls_failed += load(&worker->tls_failed);
+    }
+    if (server->tls_place != NULL) {
+        int64_t bytes = fw_tls_memory().bytes;
+        stats_out->tls_bytes = bytes > 0 ? (uint64_t)bytes : 0;
     }
 }

@@ -23,8 +23,14 @@ enum flag {
     FLAG_PING_INTERVAL,
     FLAG_HANDSHAKE_TIMEOUT,
     FLAG_ALLOW_ORIGIN,
+    FLAG_ALLOW_HOST,
+    FLAG_MAX_CONTROL_RATE,
     FLAG_DEFLATE,
     FLAG_DEFLATE_MEMORY,
+    FLAG_TLS_CERT,
+    FLAG_TLS_KEY,
+    FLAG_TLS_CLIENT_CA,
+    FLAG_TLS_SELF_SIGNED,
     FLAG_QUIET,
     FLAG_HELP,
     FLAG_DEMO,
@@ -39,7 +45,8 @@ enum flag {
 };
 
 static const char common_help[] =
-    "  --listen ADDR:PORT        where to listen; repeatable; unix:/path too (127.0.0.1:8080)\n"
+    "  --listen ADDR:PORT        where to listen; repeatable; unix:/path too (127.0.0.1:8080);\n"
+    "                            with TLS, plain:ADDR:PORT is a listener without\n"
     "  --workers N               worker threads, 1 to 256 (one per allowed CPU)\n"
     "  --engine auto|uring|epoll (auto: io_uring where it works)\n"
     "  --max-message BYTES       largest message of a client (65536)\n"
@@ -49,8 +56,14 @@ static const char common_help[] =
     "  --ping-interval SECONDS   silence before a ping, 0 for never (25)\n"
     "  --handshake-timeout SECONDS (5)\n"
     "  --allow-origin ORIGIN     a browser origin besides our own; repeatable; * for every one\n"
+    "  --allow-host NAME         a Host besides localhost on a loopback listener; repeatable; *\n"
+    "  --max-control-rate N      pings and pongs of a client a second, 0 for any number (10)\n"
     "  --deflate                 compress for clients that offer permessage-deflate\n"
     "  --deflate-memory BYTES    for compression that remembers earlier messages (0)\n"
+    "  --tls-cert FILE           a certificate (PEM, its intermediates after it); repeatable\n"
+    "  --tls-key FILE            its key, readable by nobody else; one for each certificate\n"
+    "  --tls-client-ca FILE      demand a certificate by these CAs of every client\n"
+    "  --tls-self-signed         TLS with a throw-away certificate, for trying out\n"
     "  --quiet                   log warnings and errors only\n"
     "  --help\n";
 
@@ -78,8 +91,14 @@ static const struct option flags[] = {
     {"ping-interval", required_argument, NULL, FLAG_PING_INTERVAL},
     {"handshake-timeout", required_argument, NULL, FLAG_HANDSHAKE_TIMEOUT},
     {"allow-origin", required_argument, NULL, FLAG_ALLOW_ORIGIN},
+    {"allow-host", required_argument, NULL, FLAG_ALLOW_HOST},
+    {"max-control-rate", required_argument, NULL, FLAG_MAX_CONTROL_RATE},
     {"deflate", no_argument, NULL, FLAG_DEFLATE},
     {"deflate-memory", required_argument, NULL, FLAG_DEFLATE_MEMORY},
+    {"tls-cert", required_argument, NULL, FLAG_TLS_CERT},
+    {"tls-key", required_argument, NULL, FLAG_TLS_KEY},
+    {"tls-client-ca", required_argument, NULL, FLAG_TLS_CLIENT_CA},
+    {"tls-self-signed", no_argument, NULL, FLAG_TLS_SELF_SIGNED},
     {"quiet", no_argument, NULL, FLAG_QUIET},
     {"help", no_argument, NULL, FLAG_HELP},
     {"demo", no_argument, NULL, FLAG_DEMO},
@@ -251,11 +270,29 @@ static bool read_flag(struct settings *settings, int flag)
         return read_seconds(flag, 1, &options->handshake_timeout_ms);
     case FLAG_ALLOW_ORIGIN:
         return add_string(flag, settings->origins, &settings->origins_count, ORIGINS_MAX);
+    case FLAG_ALLOW_HOST:
+        return add_string(flag, settings->hosts, &settings->hosts_count, HOSTS_MAX);
+    case FLAG_MAX_CONTROL_RATE:
+        if (!read_32(flag, 0, 1000, &options->control_per_second))
+            return false;
+        if (options->control_per_second == 0)
+            options->control_per_second = FW_UNLIMITED;
+        return true;
     case FLAG_DEFLATE:
         options->deflate = true;
         return true;
     case FLAG_DEFLATE_MEMORY:
         return read_number(flag, 0, UINT64_MAX, &options->deflate_bytes_max);
+    case FLAG_TLS_CERT:
+        return add_string(flag, settings->certs, &settings->certs_count, CERTS_MAX);
+    case FLAG_TLS_KEY:
+        return add_string(flag, settings->keys, &settings->keys_count, CERTS_MAX);
+    case FLAG_TLS_CLIENT_CA:
+        options->tls_client_ca_file = optarg;
+        return true;
+    case FLAG_TLS_SELF_SIGNED:
+        options->tls_self_signed = true;
+        return true;
     case FLAG_QUIET:
         settings->quiet = true;
         return true;
@@ -289,6 +326,33 @@ static bool read_flag(struct settings *settings, int flag)
     }
 }
 
+bool wants_tls(const struct settings *settings)
+{
+    return settings->certs_count > 0 || settings->options.tls_self_signed;
+}
+
+/* What the flags of TLS say together. */
+static bool check_tls(struct settings *settings)
+{
+    struct fw_server_options *options = &settings->options;
+    const char *mistake = NULL;
+    if (settings->certs_count != settings->keys_count)
+        mistake = "each --tls-cert wants its --tls-key, in the same order";
+    else if (settings->certs_count > 0 && options->tls_self_signed)
+        mistake = "--tls-self-signed is instead of --tls-cert and --tls-key";
+    else if (options->tls_client_ca_file != NULL && !wants_tls(settings))
+        mistake = "--tls-client-ca wants --tls-cert and --tls-key";
+    if (mistake != NULL) {
+        fprintf(stderr, "fanwire: %s\n", mistake);
+        return false;
+    }
+    if (settings->certs_count > 0) {
+        options->tls_cert_files = settings->certs;
+        options->tls_key_files = settings->keys;
+    }
+    return true;
+}
+
 int flags_read(struct settings *settings, bool serve, int argc, char **argv)
 {
     *settings = (struct settings){.options = FW_SERVER_OPTIONS};
@@ -311,11 +375,15 @@ int flags_read(struct settings *settings, bool serve, int argc, char **argv)
         fprintf(stderr, "fanwire: %s does not take '%s'\n", argv[0], argv[optind]);
         return EXIT_USAGE;
     }
+    if (!check_tls(settings))
+        return EXIT_USAGE;
     if (settings->listen_count == 0)
         settings->listen[settings->listen_count++] = "127.0.0.1:8080";
     settings->options.topic_settings = settings->topics;
     settings->options.topic_settings_count = settings->topics_count;
     if (settings->origins_count > 0)
         settings->options.allow_origins = settings->origins;
+    if (settings->hosts_count > 0)
+        settings->options.allow_hosts = settings->hosts;
     return 0;
 }
