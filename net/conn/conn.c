@@ -314,8 +314,8 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
     return !fw_outq_empty(&session->outq) || !fw_outq_empty(wire) || session->end != FW_END_NOT ||
-           session->held != NULL || session->wants_drain || session->resumes ||
-           session->answered || session->slow || (conn->flags & CONN_PAUSED);
+           session->held != NULL || session->wants_drain || session->resumes || session->answered ||
+           session->slow || (conn->flags & CONN_PAUSED);
 }
 
 /* Arena bytes that stay queued beyond this turn move to the heap. */
