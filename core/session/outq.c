@@ -29,7 +29,13 @@ void fw_outq_init(struct fw_outq *outq)
     *outq = (struct fw_outq){0};
 }
 
-/* An entry's reference ends without having been sent. */
+/* An entry's reference ends: it was sent, or (drop) it was not. */
+static void release(struct fw_share *share)
+{
+    if (share != NULL)
+        fw_share_drop(share);
+}
+
 static void drop(struct fw_share *share)
 {
     if (share == NULL)
@@ -174,7 +180,7 @@ bool fw_outq_skip(struct fw_outq *outq, size_t bytes)
     outq->queued_bytes -= (uint32_t)bytes;
     while (!fw_outq_empty(outq) && bytes >= outq->first_count) {
         bytes -= outq->first_count;
-        drop(outq->first_share);
+        release(outq->first_share);
         shift(outq);
     }
     if (bytes == 0)

@@ -77,7 +77,8 @@ unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out,
 unsigned fw_outq_peek(const struct fw_outq *outq, struct iovec *pieces_out, unsigned pieces_max,
                       size_t bytes_max);
 
-/* Drops so many bytes from the front, and the references of the entries that were whole in them.
+/* Drops so many bytes from the front, and the references of the entries that were whole in them:
+ * they were sent.
  *
  * returns      whether the first entry that is left was cut
  */
