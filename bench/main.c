@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 const struct bench_scenario *const bench_scenarios[] = {
-    &bench_scenario_connect, &bench_scenario_echo,
+    &bench_scenario_connect,
+    &bench_scenario_echo,
+    &bench_scenario_fanout,
 };
 const size_t bench_scenarios_count = sizeof bench_scenarios / sizeof *bench_scenarios;
 
