@@ -22,7 +22,7 @@
 /* One variant's runs: figures[target][round], NULL where a target skipped. */
 struct runs {
     const struct bench_scenario *scenario;
-    const char *label;
+    char label[128];
     json_t *options;
     json_t *machine;
     size_t rounds;
@@ -262,13 +262,15 @@ void bench_scenario_play(const struct bench_scenario *scenario, const char *labe
 {
     size_t variants = scenario->variants == NULL ? 1 : scenario->variants();
     struct runs runs = {.scenario = scenario,
-                        .label = label,
                         .machine = bench_machine(),
                         .rounds = bench_settings.repeat};
     size_t all = runs.rounds * bench_settings.peers_count;
     for (size_t i = 0; i < variants; i++) {
         if (scenario->select != NULL)
             scenario->select(i);
+        snprintf(runs.label, sizeof runs.label, "%s", label);
+        if (scenario->describe != NULL)
+            scenario->describe(runs.label, sizeof runs.label);
         runs.options = bench_options_json(scenario->options);
         runs.figures = bench_alloc(all, sizeof *runs.figures);
         snprintf(runs.group, sizeof runs.group, "%lld-%d-%zu", (long long)time(NULL), getpid(), i);

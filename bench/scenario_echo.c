@@ -344,6 +344,16 @@ static void pick(size_t variant)
     echo.depth = lists.depths[variant / lists.connections_count];
 }
 
+static void describe(char *text, size_t text_bytes)
+{
+    char rate[32] = "";
+    if (echo.rate > 0)
+        snprintf(rate, sizeof rate, ", %zu/s", echo.rate);
+    snprintf(text, text_bytes, "echo of %zu B, %zu connection%s, %zu in flight%s",
+             echo.payload_bytes, echo.conns_count, echo.conns_count == 1 ? "" : "s", echo.depth,
+             rate);
+}
+
 static void need(struct bench_start *start)
 {
     static char flags[64];
@@ -361,6 +371,7 @@ const struct bench_scenario bench_scenario_echo = {
     .figure = "server_cpu_us_per_message",
     .variants = variants,
     .select = pick,
+    .describe = describe,
     .need = need,
     .run = run,
 };

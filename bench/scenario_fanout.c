@@ -11,6 +11,7 @@
 #include "process.h"
 #include "scenario.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct feed_options feed_options = {
@@ -65,11 +66,19 @@ static void run(struct bench_server *server, json_t *figures)
     feed_free(feed);
 }
 
+static void describe(char *text, size_t text_bytes)
+{
+    snprintf(text, text_bytes, "fan-out of %zu B to %zu%s, %zu at once", feed_options.payload_bytes,
+             feed_options.subscribers, feed_options.topics > 1 ? " on several topics" : "",
+             feed_options.burst);
+}
+
 const struct bench_scenario bench_scenario_fanout = {
     .name = "fanout",
     .purpose = "messages to many subscribers: CPU per delivery, latency, nothing missed or doubled",
     .options = options,
     .role = BENCH_FEED,
     .figure = "server_cpu_us_per_delivery",
+    .describe = describe,
     .run = run,
 };

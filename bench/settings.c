@@ -200,8 +200,9 @@ static void choose_engine(struct bench_settings *own)
     bench_misuse("--engine takes auto, uring or epoll, not '%s'", own->engine_name);
 }
 
-static void find_programs(struct bench_settings *own)
+void bench_settings_locate(void)
 {
+    struct bench_settings *own = &bench_settings;
     ssize_t bytes = readlink("/proc/self/exe", own->programs, sizeof own->programs - 1);
     if (bytes <= 0)
         bench_die("/proc/self/exe cannot be read: where are the programs beside this one?");
@@ -269,7 +270,7 @@ static void gather_peers(struct bench_settings *own)
 void bench_settings_check(void)
 {
     struct bench_settings *own = &bench_settings;
-    find_programs(own);
+    bench_settings_locate();
     share_cpus(own);
     choose_engine(own);
     gather_peers(own);
