@@ -27,6 +27,7 @@ struct runs {
     json_t *machine;
     size_t rounds;
     json_t **figures;
+    bool skips[BENCH_PEERS_MAX];
     char group[64]; /* names the variant's runs in the records */
 };
 
@@ -248,8 +249,11 @@ static void play_variant(struct runs *runs)
         for (unsigned i = 0; i < count; i++) {
             unsigned target = (unsigned)((round + i) % count);
             progress(runs, round, bench_settings.peers[target].name);
-            *figures_at(runs, target, round) =
-                run_once(runs, &bench_settings.peers[target], round);
+            if (runs->skips[target])
+                continue;
+            json_t *figures = run_once(runs, &bench_settings.peers[target], round);
+            runs->skips[target] = figures == NULL;
+            *figures_at(runs, target, round) = figures;
         }
     }
     if (isatty(2) && !bench_settings.quiet)
@@ -272,6 +276,7 @@ void bench_scenario_play(const struct bench_scenario *scenario, const char *labe
         if (scenario->describe != NULL)
             scenario->describe(runs.label, sizeof runs.label);
         runs.options = bench_options_json(scenario->options);
+        memset(runs.skips, 0, sizeof runs.skips);
         runs.figures = bench_alloc(all, sizeof *runs.figures);
         snprintf(runs.group, sizeof runs.group, "%lld-%d-%zu", (long long)time(NULL), getpid(), i);
         play_variant(&runs);

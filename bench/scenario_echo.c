@@ -42,7 +42,7 @@ static const struct bench_option options[] = {
     BENCH_TEXT("payload", &echo.payloads, "bytes of a message; a list: 20,1024,16384"),
     BENCH_TEXT("connections", &echo.connections, "connections; a list"),
     BENCH_TEXT("depth", &echo.depths, "messages in flight on each; a list"),
-    BENCH_NUMBER("rate", &echo.rate, 1, 100000000,
+    BENCH_NUMBER("rate", &echo.rate, 0, 100000000,
                  "messages a second, all connections together; without: as fast as they come back"),
     BENCH_NUMBER("warmup-ms", &echo.warmup_ms, 0, 3600000, "before that"),
     BENCH_NUMBER("duration-ms", &echo.duration_ms, 1, 3600000, "what is measured"),

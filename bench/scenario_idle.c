@@ -18,7 +18,7 @@ static size_t settle_ms = 500;
 
 static const struct bench_option options[] = {
     BENCH_NUMBER("connections", &conns_count, 1, 1000000, "connections to measure"),
-    BENCH_NUMBER("cycle", &cycle_count, 1, 10000000, "opened and closed before that"),
+    BENCH_NUMBER("cycle", &cycle_count, 0, 10000000, "opened and closed before that"),
     BENCH_NUMBER("settle-ms", &settle_ms, 0, 60000, "rest before a reading"),
     BENCH_OPTIONS_THEN(bench_common_options),
 };

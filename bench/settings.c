@@ -5,6 +5,7 @@
 #include "settings.h"
 
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -276,4 +277,13 @@ void bench_settings_check(void)
     gather_peers(own);
     if (own->threads == 0)
         own->threads = (size_t)CPU_COUNT(&own->load_cpus);
+}
+
+void bench_take_place(void)
+{
+    const struct sched_param first = {.sched_priority = 1};
+    if (sched_setaffinity(0, sizeof bench_settings.load_cpus, &bench_settings.load_cpus) != 0)
+        bench_die("the load cannot be pinned to its CPUs: %s", strerror(errno));
+    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &first) != 0)
+        bench_die("--realtime: %s", strerror(errno));
 }
