@@ -488,12 +488,18 @@ static void run(struct bench_server *server, json_t *figures)
     bench_pattern_clear(&connect_run.ping);
 }
 
+static void describe(char *text, size_t text_bytes)
+{
+    snprintf(text, text_bytes, "%zu connections", connect_run.count);
+}
+
 const struct bench_scenario bench_scenario_connect = {
     .name = "connect",
     .purpose = "very many connections: time, memory, one message to all, one ping from each",
     .options = options,
     .role = BENCH_FEED,
     .figure = "server_cpu_us_per_connection",
+    .describe = describe,
     .prepare = prepare,
     .need = need,
     .run = run,

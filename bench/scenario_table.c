@@ -17,6 +17,7 @@ const struct bench_scenario *const bench_scenarios[] = {
     &bench_scenario_soak,
     &bench_scenario_micro,
     &bench_scenario_peers,
+    &bench_scenario_report,
 };
 const size_t bench_scenarios_count = sizeof bench_scenarios / sizeof *bench_scenarios;
 
