@@ -38,13 +38,12 @@ size_t bench_frame_write(uint8_t *out, uint8_t opcode, const uint8_t *payload, s
 {
     uint32_t key;
     memcpy(&key, mask_key, sizeof key);
-    const struct fw_ws_header header = {
-        .payload_bytes = payload_bytes,
-        .key = key,
-        .opcode = opcode & 0xf,
-        .rsv = opcode & FW_WS_RSV1,
-        .fin = true,
-        .masked = true};
+    const struct fw_ws_header header = {.payload_bytes = payload_bytes,
+                                        .key = key,
+                                        .opcode = opcode & 0xf,
+                                        .rsv = opcode & FW_WS_RSV1,
+                                        .fin = true,
+                                        .masked = true};
     size_t head = fw_ws_header_encode(&header, out);
     fw_mask(out + head, payload, payload_bytes, key);
     return head + payload_bytes;
@@ -132,8 +131,7 @@ static void flush(struct bench_client *client, uint32_t slot)
 {
     struct bench_conn *conn = &client->conns[slot];
     conn->flags &= (uint8_t)~CONN_DIRTY;
-    if ((conn->state != BENCH_OPEN && conn->state != BENCH_UPGRADING) ||
-        conn->flags & CONN_BLOCKED)
+    if ((conn->state != BENCH_OPEN && conn->state != BENCH_UPGRADING) || conn->flags & CONN_BLOCKED)
         return;
     if (conn->flags & CONN_REPLY && conn->at == 0) {
         send_reply(client, slot);
@@ -262,8 +260,7 @@ void bench_client_open(struct bench_client *client, uint32_t count)
 void bench_client_opened(struct bench_client *client, uint32_t slot)
 {
     struct bench_conn *conn = &client->conns[slot];
-    uint64_t began_ns =
-        client->opening_ns + (uint64_t)client->began_us[slot] * 1000;
+    uint64_t began_ns = client->opening_ns + (uint64_t)client->began_us[slot] * 1000;
     uint64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
     conn->state = BENCH_OPEN;
     conn->frame_bytes = 0;

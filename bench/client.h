@@ -6,8 +6,8 @@
  * which no real client may do: RFC 6455, section 10.3.) What it receives is handed on in pieces as
  * it comes, with its place in the message: nothing is assembled.
  *
- *   FREE --open--> CONNECTING --on_adopted--> UPGRADING --101--> OPEN --end, abort--> CLOSING --> FREE
- *                       |                         |                                (slot is reused)
+ *   FREE --open--> CONNECTING --on_adopted--> UPGRADING --101--> OPEN --end, abort--> CLOSING -->
+ * FREE |                         |                                (slot is reused)
  *                       +--refused, timeout-------+--no 101, ended--> counted by kind of failure
  *
  * (BENCH_RAW and BENCH_HTTP connections go from CONNECTING to OPEN.)
@@ -134,10 +134,10 @@ struct bench_client {
     bool stopping;
 
     struct bench_opening opening;
-    uint32_t to_open;    /* connects not begun */
-    uint32_t under_way;  /* begun, not open and not failed */
+    uint32_t to_open;   /* connects not begun */
+    uint32_t under_way; /* begun, not open and not failed */
     uint32_t next_id;
-    uint32_t *began_us;  /* of each connect, by slot: since `opening_ns` */
+    uint32_t *began_us; /* of each connect, by slot: since `opening_ns` */
     uint64_t opening_ns;
 
     uint32_t *dirty; /* slots with something to send */

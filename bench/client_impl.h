@@ -8,10 +8,10 @@
 #include "client.h"
 
 enum bench_conn_flags {
-    CONN_DIRTY = 1,       /* in the list of those that have something to send */
-    CONN_BLOCKED = 2,     /* the socket is full */
-    CONN_AGAIN = 4,       /* has more to send once this is settled */
-    CONN_REPLY = 8,       /* the stash is a control frame that goes out */
+    CONN_DIRTY = 1,   /* in the list of those that have something to send */
+    CONN_BLOCKED = 2, /* the socket is full */
+    CONN_AGAIN = 4,   /* has more to send once this is settled */
+    CONN_REPLY = 8,   /* the stash is a control frame that goes out */
     CONN_REPLY_FLIES = 16,
     CONN_FIN = 32,     /* the frame that is coming, or came last, is its message's last */
     CONN_PACKED = 64,  /* the message that is coming is compressed */

@@ -207,9 +207,8 @@ struct feed *feed_open(struct bench_fleet *fleet, const struct bench_server *ser
     if (options->topics > options->subscribers)
         bench_misuse("more topics than subscribers");
     for (size_t topic = 0; topic < options->topics; topic++) {
-        size_t publishers = options->publishers <= options->topics
-                                ? 1
-                                : bench_share_of_topic(options, topic);
+        size_t publishers =
+            options->publishers <= options->topics ? 1 : bench_share_of_topic(options, topic);
         feed->deliveries_per_round += readers_of(feed, topic) * publishers * options->burst;
         feed->messages_per_round += publishers * options->burst;
     }

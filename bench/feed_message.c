@@ -9,7 +9,7 @@
 static void write_hex(uint8_t *out, uint64_t value, unsigned digits)
 {
     while (digits-- > 0) {
-        out[digits] = (uint8_t)"0123456789abcdef"[value & 15];
+        out[digits] = (uint8_t) "0123456789abcdef"[value & 15];
         value >>= 4;
     }
 }

@@ -63,8 +63,8 @@ void feed_publishers_create(struct bench_client *client, struct feed_client *own
         size_t messages = topics * feed->options.burst;
         if (messages < FEED_BURST_MAX)
             messages = FEED_BURST_MAX;
-        publisher->batch_room = messages * (feed->options.payload_bytes + BENCH_PATH_BYTES +
-                                            BENCH_HOST_BYTES + 256);
+        publisher->batch_room =
+            messages * (feed->options.payload_bytes + BENCH_PATH_BYTES + BENCH_HOST_BYTES + 256);
         publisher->batch.bytes = bench_alloc(1, publisher->batch_room);
         publisher->batch.units = 1;
     }
@@ -106,8 +106,8 @@ static void open_datagrams(struct bench_client *client, void *argument)
         return;
     struct feed_publisher *publisher = &own->publishers[0];
     publisher->datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (publisher->datagrams < 0 || connect(publisher->datagrams, &feed->url.address.at.any,
-                                            feed->url.address.bytes) != 0)
+    if (publisher->datagrams < 0 ||
+        connect(publisher->datagrams, &feed->url.address.at.any, feed->url.address.bytes) != 0)
         bench_die("raw-fanout's control socket: %s", strerror(errno));
     publisher->open = true;
 }

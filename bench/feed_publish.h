@@ -17,25 +17,25 @@ struct feed_publisher {
     uint32_t number;
     uint32_t slot;
     bool open;
-    int datagrams;               /* raw; -1 otherwise */
-    struct bench_pattern batch;  /* requests in a row, as one unit; rewritten for each batch */
+    int datagrams;              /* raw; -1 otherwise */
+    struct bench_pattern batch; /* requests in a row, as one unit; rewritten for each batch */
     size_t batch_room;
     uint32_t answers_left;
-    uint64_t *sequences;  /* by topic that it publishes to */
-    uint64_t next_due;    /* by clock: messages of ours that are out or in the batch */
-    size_t body_left;     /* of an answer's body that is still to come */
-    size_t in_bytes;      /* of an answer's head */
+    uint64_t *sequences; /* by topic that it publishes to */
+    uint64_t next_due;   /* by clock: messages of ours that are out or in the batch */
+    size_t body_left;    /* of an answer's body that is still to come */
+    size_t in_bytes;     /* of an answer's head */
     uint8_t in[FW_HTTP_HEAD_BYTES_MAX];
 };
 
 struct feed_client {
     struct feed *feed;
-    uint32_t *topics; /* by slot */
-    uint8_t *heads;   /* by slot: FEED_HEAD_BYTES of the message that is coming */
-    uint64_t *next;   /* by slot and publisher of the topic: the sequence number that is next */
-    uint64_t taken;   /* deliveries and answers since the last turn */
+    uint32_t *topics;  /* by slot */
+    uint8_t *heads;    /* by slot: FEED_HEAD_BYTES of the message that is coming */
+    uint64_t *next;    /* by slot and publisher of the topic: the sequence number that is next */
+    uint64_t taken;    /* deliveries and answers since the last turn */
     uint64_t expected; /* by clock: deliveries of all messages that we published ever */
-    uint64_t round;   /* the round that our publishers have begun */
+    uint64_t round;    /* the round that our publishers have begun */
     struct feed_publisher *publishers;
     size_t publishers_count;
     size_t opening_next; /* which publisher the next opened connection is of */
@@ -58,8 +58,8 @@ struct feed {
     uint64_t rounds_wanted;
 
     atomic_bool clock_runs;
-    uint64_t clock_ns;        /* when message 0 of everybody is due */
-    double interval_ns;       /* between two messages of one publisher */
+    uint64_t clock_ns;  /* when message 0 of everybody is due */
+    double interval_ns; /* between two messages of one publisher */
 };
 
 /* Publishers of one topic when there are more publishers than topics. */

@@ -17,9 +17,9 @@
 
 #define RECEIVE_BYTES ((uint32_t)4 << 20)
 /* Opened side by side by one client: far below any listener's backlog. */
-#define WINDOW         128
-#define REQUEST_BYTES  4096
-#define POLL_MS        2
+#define WINDOW        128
+#define REQUEST_BYTES 4096
+#define POLL_MS       2
 /* Threads need little: no recursion, no large arrays on the stack. */
 #define STACK_BYTES ((size_t)256 * 1024)
 
@@ -173,8 +173,8 @@ void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                          const char *more_headers, struct bench_opening *opening_out)
 {
     char request[REQUEST_BYTES];
-    *opening_out = (struct bench_opening){
-        .address = url->address, .speech = url->speech, .window = WINDOW};
+    *opening_out =
+        (struct bench_opening){.address = url->address, .speech = url->speech, .window = WINDOW};
     if (url->speech != BENCH_WS)
         return;
     if (getrandom(opening_out->key, sizeof opening_out->key, 0) != sizeof opening_out->key)
@@ -208,8 +208,8 @@ static void begin_open(struct bench_client *client, void *argument)
 {
     const struct opening_call *call = argument;
     client->opening = *call->opening;
-    bench_client_open(client, (uint32_t)bench_share(call->count, client->index,
-                                                    client->fleet->clients_count));
+    bench_client_open(
+        client, (uint32_t)bench_share(call->count, client->index, client->fleet->clients_count));
 }
 
 uint64_t bench_fleet_open(struct bench_fleet *fleet, const struct bench_opening *opening,
@@ -337,7 +337,7 @@ json_t *bench_latency_json(const struct bench_histogram *histogram)
     static const struct {
         const char *name;
         double share;
-    } points[] = {{"p50", 0.5},    {"p90", 0.9},      {"p99", 0.99},
+    } points[] = {{"p50", 0.5},     {"p90", 0.9},       {"p99", 0.99},
                   {"p99_9", 0.999}, {"p99_99", 0.9999}, {"max", 1}};
     json_t *latency = json_object();
     for (size_t i = 0; i < sizeof points / sizeof *points; i++)

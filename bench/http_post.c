@@ -54,11 +54,13 @@ int bench_http_post(const struct bench_url *url, const void *body, size_t body_b
                     uint64_t *sent_ns_out)
 {
     char head[BENCH_PATH_BYTES + BENCH_HOST_BYTES + 256];
-    int head_bytes = snprintf(head, sizeof head,
-                              "POST %s HTTP/1.1\r\nHost: %s\r\n"
-                              "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n",
-                              url->path, url->host, body_bytes);
-    const struct iovec pieces[] = {{head, (size_t)head_bytes}, {(void *)(uintptr_t)body, body_bytes}};
+    int head_bytes =
+        snprintf(head, sizeof head,
+                 "POST %s HTTP/1.1\r\nHost: %s\r\n"
+                 "Content-Type: application/octet-stream\r\nContent-Length: %zu\r\n\r\n",
+                 url->path, url->host, body_bytes);
+    const struct iovec pieces[] = {{head, (size_t)head_bytes},
+                                   {(void *)(uintptr_t)body, body_bytes}};
     int fd = connect_to(url);
     *sent_ns_out = bench_clock_ns(CLOCK_MONOTONIC);
     if (writev(fd, pieces, 2) != (ssize_t)((size_t)head_bytes + body_bytes))

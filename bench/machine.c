@@ -73,7 +73,8 @@ json_t *bench_machine(void)
     uname(&system);
     put(record, "cpu", text[0] != '\0' ? text : system.machine);
     json_object_set_new(record, "cpus", json_integer(sysconf(_SC_NPROCESSORS_ONLN)));
-    json_object_set_new(record, "memory_bytes", json_integer((json_int_t)bench_meminfo("MemTotal")));
+    json_object_set_new(record, "memory_bytes",
+                        json_integer((json_int_t)bench_meminfo("MemTotal")));
     put(record, "kernel", system.release);
     put(record, "version", FANWIRE_VERSION);
     commit(text, sizeof text);

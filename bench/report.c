@@ -92,7 +92,8 @@ void report_group(struct report *report)
     size_t index;
     json_t *record;
     report->groups = bench_alloc(json_array_size(report->lines) + 1, sizeof *report->groups);
-    json_array_foreach(report->lines, index, record) {
+    json_array_foreach(report->lines, index, record)
+    {
         struct report_group *group = find(report, record);
         if (group == NULL)
             group = &report->groups[report->groups_count++];
@@ -139,15 +140,16 @@ bool report_median(const struct report_target *target, const char *path, double 
     json_t *figures;
     size_t count = 0;
     double *values = bench_alloc(json_array_size(target->runs), sizeof *values);
-    json_array_foreach(target->runs, index, figures) {
+    json_array_foreach(target->runs, index, figures)
+    {
         const json_t *value = figure_at(figures, path);
         if (json_is_number(value))
             values[count++] = json_number_value(value);
     }
     if (count > 0) {
         qsort(values, count, sizeof *values, by_value);
-        *median_out = count % 2 == 1 ? values[count / 2]
-                                     : (values[count / 2 - 1] + values[count / 2]) / 2;
+        *median_out =
+            count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
         if (least_out != NULL)
             *least_out = values[0];
         if (most_out != NULL)

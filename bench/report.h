@@ -70,8 +70,8 @@ struct plot_series {
 
 enum plot_axis {
     PLOT_LINEAR,
-    PLOT_LOG,   /* powers of ten */
-    PLOT_TAIL,  /* x is a share under 1, drawn as nines: 0, 0.9, 0.99, ... */
+    PLOT_LOG,  /* powers of ten */
+    PLOT_TAIL, /* x is a share under 1, drawn as nines: 0, 0.9, 0.99, ... */
 };
 
 struct plot {

@@ -63,11 +63,10 @@ void html_number(FILE *to, double value)
 /* Ours and the ceilings have colours of their own; others take theirs by name. */
 unsigned plot_colour(const char *name)
 {
-    static const char *const known[] = {"fanwire",       "fanwire-uring", "fanwire-epoll",
-                                        "raw-uring",     "raw-epoll",     "ws",
-                                        "gorilla",       "libwebsockets", "beast",
-                                        "tornado",       "aiohttp",       "websockets",
-                                        "nchan"};
+    static const char *const known[] = {
+        "fanwire", "fanwire-uring", "fanwire-epoll", "raw-uring", "raw-epoll",
+        "ws",      "gorilla",       "libwebsockets", "beast",     "tornado",
+        "aiohttp", "websockets",    "nchan"};
     static const unsigned colours[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 9};
     unsigned sum = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -263,7 +262,8 @@ static double legend(FILE *to, const struct plot *plot)
     for (size_t i = 0; i < plot->series_count; i++) {
         double x = LEFT - 40 + LEGEND_WIDTH * (double)(i % columns);
         double y = HEIGHT + LEGEND_ROW * (double)(i / columns) + 8;
-        fprintf(to, "<path class='line c%u' d='M%.1f %.1fh16'/><text class='key' x='%.1f' y='%.1f'>",
+        fprintf(to,
+                "<path class='line c%u' d='M%.1f %.1fh16'/><text class='key' x='%.1f' y='%.1f'>",
                 plot_colour(plot->series[i].name), x, y, x + 22, y + 4);
         html_text(to, plot->series[i].name);
         fputs("</text>\n", to);

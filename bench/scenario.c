@@ -55,12 +55,12 @@ static void record(const struct runs *runs, const struct bench_server *server, s
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_t *line = json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s*, s:O, s:O, s:O}", "time", when, "scenario",
-        runs->scenario->name, "label", runs->label, "group", runs->group, "target",
-        server->peer->name, "round", (json_int_t)round, "server_said", said, "load_engine",
-        fw_engine_kind_name(own->engine), "note", own->note, "options", runs->options, "figures",
-        figures, "machine", runs->machine);
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s*, s:O, s:O, s:O}", "time", when,
+                  "scenario", runs->scenario->name, "label", runs->label, "group", runs->group,
+                  "target", server->peer->name, "round", (json_int_t)round, "server_said", said,
+                  "load_engine", fw_engine_kind_name(own->engine), "note", own->note, "options",
+                  runs->options, "figures", figures, "machine", runs->machine);
     if (line == NULL)
         bench_die("out of memory for a record");
     if (own->out != NULL)
@@ -106,8 +106,8 @@ static struct spread spread_of(double *values, size_t count)
     if (count == 0)
         return (struct spread){0};
     qsort(values, count, sizeof *values, by_value);
-    double median = count % 2 == 1 ? values[count / 2]
-                                   : (values[count / 2 - 1] + values[count / 2]) / 2;
+    double median =
+        count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
     return (struct spread){median, values[0], values[count - 1], count};
 }
 
@@ -157,8 +157,7 @@ static void print_figure(const char *name, const json_t *value, int indent)
     json_t *inner;
     if (json_is_object(value)) {
         printf("%*s%s\n", indent, "", name);
-        json_object_foreach((json_t *)value, key, inner)
-            print_figure(key, inner, indent + 2);
+        json_object_foreach((json_t *)value, key, inner) print_figure(key, inner, indent + 2);
     } else if (json_is_integer(value))
         printf("%*s%-*s %lld\n", indent, "", 34 - indent, name,
                (long long)json_integer_value(value));
@@ -221,8 +220,7 @@ static void print_runs(struct runs *runs)
         const char *key;
         json_t *value;
         printf("%s\n", runs->label);
-        json_object_foreach(*figures_at(runs, 0, 0), key, value)
-            print_figure(key, value, 2);
+        json_object_foreach(*figures_at(runs, 0, 0), key, value) print_figure(key, value, 2);
     } else {
         printf("%s: %s, %zu round%s: median (range)\n", runs->label, runs->scenario->figure,
                runs->rounds, runs->rounds == 1 ? "" : "s");
@@ -265,9 +263,8 @@ static void play_variant(struct runs *runs)
 void bench_scenario_play(const struct bench_scenario *scenario, const char *label)
 {
     size_t variants = scenario->variants == NULL ? 1 : scenario->variants();
-    struct runs runs = {.scenario = scenario,
-                        .machine = bench_machine(),
-                        .rounds = bench_settings.repeat};
+    struct runs runs = {
+        .scenario = scenario, .machine = bench_machine(), .rounds = bench_settings.repeat};
     size_t all = runs.rounds * bench_settings.peers_count;
     for (size_t i = 0; i < variants; i++) {
         if (scenario->select != NULL)

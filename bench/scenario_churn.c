@@ -45,8 +45,8 @@ static void begin(struct bench_client *client, void *argument)
 {
     client->opening = *(const struct bench_opening *)argument;
     client->opening.window = (uint32_t)conns_count;
-    bench_client_open(client, (uint32_t)bench_share(conns_count, client->index,
-                                                    client->fleet->clients_count));
+    bench_client_open(
+        client, (uint32_t)bench_share(conns_count, client->index, client->fleet->clients_count));
 }
 
 static void make_ping(void)

@@ -237,8 +237,7 @@ static void show_progress(const char *what, uint64_t done, uint64_t failed, doub
 {
     static double shown;
     bool terminal = isatty(2);
-    if (bench_settings.quiet ||
-        (!terminal && seconds - shown < LINE_MS / 1e3 && seconds >= shown))
+    if (bench_settings.quiet || (!terminal && seconds - shown < LINE_MS / 1e3 && seconds >= shown))
         return;
     shown = seconds;
     fprintf(stderr, "%s%s %llu of %zu, %.0f/s, %llu failed, %.1f GB of memory left%s",
@@ -267,8 +266,8 @@ static unsigned count_active(const struct bench_fleet *fleet, unsigned begun)
 {
     unsigned active = 0;
     for (unsigned i = 0; i < begun; i++)
-        active += done_of(&fleet->clients[i]) <
-                  bench_share(connect_run.count, i, fleet->clients_count);
+        active +=
+            done_of(&fleet->clients[i]) < bench_share(connect_run.count, i, fleet->clients_count);
     return active;
 }
 
@@ -301,8 +300,8 @@ static void check_ports(const struct bench_server *server)
 static uint64_t open_all(struct bench_fleet *fleet, const struct bench_server *server)
 {
     struct bench_opening opening;
-    unsigned active_max = bench_settings.threads > ACTIVE_MIN ? (unsigned)bench_settings.threads
-                                                              : ACTIVE_MIN;
+    unsigned active_max =
+        bench_settings.threads > ACTIVE_MIN ? (unsigned)bench_settings.threads : ACTIVE_MIN;
     unsigned begun = 0;
     uint64_t last = 0;
     unsigned still_ms = 0;
@@ -354,8 +353,8 @@ static void put_arrivals(struct bench_fleet *fleet, const char *name, json_t *fi
         bench_fleet_one(fleet, i, gather_arrivals, all);
     json_object_set_new(figures, name,
                         json_pack("{s:f, s:f, s:f, s:f}", "first_ms", (double)all->min / 1e6,
-                                  "median_ms", (double)bench_histogram_at(all, 0.5) / 1e6,
-                                  "p99_ms", (double)bench_histogram_at(all, 0.99) / 1e6, "last_ms",
+                                  "median_ms", (double)bench_histogram_at(all, 0.5) / 1e6, "p99_ms",
+                                  (double)bench_histogram_at(all, 0.99) / 1e6, "last_ms",
                                   (double)all->max / 1e6));
     free(all);
 }

@@ -32,11 +32,8 @@ static struct {
     size_t warmup_ms;
     size_t duration_ms;
     bool text;
-} echo = {.payloads = "20",
-          .connections = "200",
-          .depths = "1",
-          .warmup_ms = 300,
-          .duration_ms = 1500};
+} echo = {
+    .payloads = "20", .connections = "200", .depths = "1", .warmup_ms = 300, .duration_ms = 1500};
 
 static const struct bench_option options[] = {
     BENCH_TEXT("payload", &echo.payloads, "bytes of a message; a list: 20,1024,16384"),
@@ -52,17 +49,17 @@ static const struct bench_option options[] = {
 
 /* What each client has. */
 struct echo_client {
-    uint32_t *slots;      /* by connection */
-    uint64_t *replies;    /* whole ones, by connection */
-    size_t *reply_bytes;  /* raw: of the present batch, by connection */
-    uint64_t *sent_ns;    /* closed loop: when the batch went out, by connection */
-    uint32_t *missing;    /* closed loop: replies of the batch that have not come */
+    uint32_t *slots;     /* by connection */
+    uint64_t *replies;   /* whole ones, by connection */
+    size_t *reply_bytes; /* raw: of the present batch, by connection */
+    uint64_t *sent_ns;   /* closed loop: when the batch went out, by connection */
+    uint32_t *missing;   /* closed loop: replies of the batch that have not come */
     uint32_t conns_count;
     bool sending;
     bool measuring;
-    uint64_t began_ns;    /* open loop: when message 0 was due */
+    uint64_t began_ns; /* open loop: when message 0 was due */
     double interval_ns;
-    uint64_t due_count;   /* open loop: messages sent so far */
+    uint64_t due_count; /* open loop: messages sent so far */
     struct bench_histogram latency;
     struct bench_histogram lag; /* open loop: how late we sent */
 };
@@ -184,8 +181,11 @@ static void on_end(struct bench_client *client)
     free(own);
 }
 
-static const struct bench_handlers handlers = {
-    .on_open = on_open, .on_piece = on_piece, .on_bytes = on_bytes, .on_turn = on_turn, .on_end = on_end};
+static const struct bench_handlers handlers = {.on_open = on_open,
+                                               .on_piece = on_piece,
+                                               .on_bytes = on_bytes,
+                                               .on_turn = on_turn,
+                                               .on_end = on_end};
 
 static void begin(struct bench_client *client, void *argument)
 {
@@ -272,8 +272,8 @@ static void run(struct bench_server *server, json_t *figures)
     if (threads > echo.conns_count)
         threads = (unsigned)echo.conns_count;
     make_messages(server->url.speech == BENCH_RAW);
-    bench_fleet_start(&fleet, threads,
-                      (uint32_t)((echo.conns_count + threads - 1) / threads) + 1, &handlers);
+    bench_fleet_start(&fleet, threads, (uint32_t)((echo.conns_count + threads - 1) / threads) + 1,
+                      &handlers);
     bench_fleet_each(&fleet, give_context, NULL);
     bench_fleet_opening(&fleet, &server->url, NULL, &opening);
     bench_fleet_open_all(&fleet, &opening, echo.conns_count);

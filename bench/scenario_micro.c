@@ -58,9 +58,9 @@ static void keep(const char *out, const char *name, const char *table, json_t *m
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_t *line = json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:O}", "time", when, "scenario",
-                             "micro", "label", name, "target", "core", "figures", "table", table,
-                             "machine", machine);
+    json_t *line =
+        json_pack("{s:s, s:s, s:s, s:s, s:{s:s}, s:O}", "time", when, "scenario", "micro", "label",
+                  name, "target", "core", "figures", "table", table, "machine", machine);
     FILE *file = fopen(out, "ae");
     if (line == NULL || file == NULL || json_dumpf(line, file, JSON_COMPACT) != 0 ||
         fputc('\n', file) == EOF || fclose(file) != 0)

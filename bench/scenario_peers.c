@@ -41,7 +41,8 @@ static const struct {
     {"idle-cycled", "idle", "--connections 15000 --cycle 20000"},
     {"latency", "echo", "--payload 20 --connections 200 --depth 1 --rate 50000"},
     /* Short, for checking that everything runs. */
-    {"smoke-echo", "echo", "--payload 100 --connections 10 --depth 1 --duration-ms 100 --warmup-ms 20"},
+    {"smoke-echo", "echo",
+     "--payload 100 --connections 10 --depth 1 --duration-ms 100 --warmup-ms 20"},
     {"smoke-fanout", "fanout", "--subscribers 50 --rounds 5 --warmup 1"},
 };
 #define PRESETS_COUNT (sizeof presets / sizeof *presets)
@@ -58,8 +59,7 @@ static const struct bench_option options[] = {
 };
 
 static const char *const peer_names[] = {
-    "ws",      "gorilla",    "libwebsockets", "beast",
-    "tornado", "aiohttp",    "websockets",    "nchan",
+    "ws", "gorilla", "libwebsockets", "beast", "tornado", "aiohttp", "websockets", "nchan",
 };
 
 /* ---- who takes part -------------------------------------------------------------------------- */
@@ -168,8 +168,9 @@ static void print_presets(FILE *to)
     fputs("usage: fanwire-bench peers [PRESET...] [flags]\n\n", to);
     for (size_t i = 0; i < PRESETS_COUNT; i++)
         fprintf(to, "  %-13s %s %s\n", presets[i].name, presets[i].scenario, presets[i].flags);
-    fputs("\nWithout a name: echo, echo-deep, echo-1k, echo-16k, fanout, fanout-10, churn, idle.\n\n",
-          to);
+    fputs(
+        "\nWithout a name: echo, echo-deep, echo-1k, echo-16k, fanout, fanout-10, churn, idle.\n\n",
+        to);
 }
 
 static int peers_main(int argc, char **argv)

@@ -2,8 +2,8 @@
  *
  *     fanwire-bench report FILE... [--out PAGE]
  *
- * Of every label the newest group of runs is shown. No scripts, nothing from elsewhere: the page can
- * be mailed.
+ * Of every label the newest group of runs is shown. No scripts, nothing from elsewhere: the page
+ * can be mailed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -24,10 +24,12 @@ static const char style[] =
     "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
     "font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
     "main{max-width:1180px;margin:0 auto;padding:28px 18px 64px}h1{font-size:2rem;margin:0 0 4px;"
-    "letter-spacing:-.02em}h2{font-size:1.3rem;margin:44px 0 4px}h3{font-size:1rem;margin:0 0 2px}\n"
+    "letter-spacing:-.02em}h2{font-size:1.3rem;margin:44px 0 4px}h3{font-size:1rem;margin:0 0 "
+    "2px}\n"
     "p{margin:4px 0 14px;color:var(--soft);max-width:70ch}.grid{display:grid;gap:16px;"
     "grid-template-columns:repeat(auto-fill,minmax(min(340px,100%),1fr))}\n"
-    ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px 16px;"
+    ".card{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:14px "
+    "16px;"
     "min-width:0}.card small{color:var(--soft);display:block;margin-bottom:8px}\n"
     ".wide{overflow-x:auto}svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);"
     "font-size:12px}.name{text-anchor:end}.tick,.title{fill:var(--soft)!important;font-size:11px}\n"
@@ -157,7 +159,8 @@ static void take_curve(struct plot_series *series, const struct report_target *t
     json_t *point;
     series->name = target->name;
     series->count = 0;
-    json_array_foreach((json_t *)curve, index, point) {
+    json_array_foreach((json_t *)curve, index, point)
+    {
         if (series->count == PLOT_POINTS_MAX)
             break;
         series->x[series->count] = json_number_value(json_array_get(point, 0));
@@ -183,8 +186,8 @@ static void print_curve(FILE *to, const struct report_group *group, struct plot_
     fputs("<section class='card'><h3>", to);
     html_text(to, group->label);
     fprintf(to, "</h3><small>%s</small>",
-            json_integer_value(json_object_get(
-                json_array_get(group->targets[0].runs, 0), "rate")) > 0
+            json_integer_value(json_object_get(json_array_get(group->targets[0].runs, 0), "rate")) >
+                    0
                 ? "open loop: from the time a message was due"
                 : "closed loop, as fast as it goes: queues included");
     plot_lines(to, &plot);
@@ -246,8 +249,8 @@ static void print_against(FILE *to, const struct report *report, const char *sce
             if (!report_median(target, x_path, &x, NULL, NULL) ||
                 !report_median(target, y_path, &y, NULL, NULL))
                 continue;
-            if (depth > 0 && (!report_median(target, "depth", &deep, NULL, NULL) ||
-                              deep < depth || deep > depth))
+            if (depth > 0 && (!report_median(target, "depth", &deep, NULL, NULL) || deep < depth ||
+                              deep > depth))
                 continue;
             add_point(series_named(plot.series, &count, target->name), x, y);
         }
@@ -268,12 +271,9 @@ struct column {
 };
 
 static const struct column columns[] = {
-    {"per second", "per_s"},
-    {"CPU µs", NULL}, /* the scenario's own figure */
-    {"p50 µs", "latency_us.p50"},
-    {"p99 µs", "latency_us.p99"},
-    {"p99.9 µs", "latency_us.p99_9"},
-    {"max µs", "latency_us.max"},
+    {"per second", "per_s"},          {"CPU µs", NULL}, /* the scenario's own figure */
+    {"p50 µs", "latency_us.p50"},     {"p99 µs", "latency_us.p99"},
+    {"p99.9 µs", "latency_us.p99_9"}, {"max µs", "latency_us.max"},
     {"load's CPU", "load_use"},
 };
 static const struct column connect_columns[] = {
@@ -294,8 +294,8 @@ static size_t marks_of(const struct report_target *target)
     size_t index;
     json_t *figures;
     size_t marks = 0;
-    json_array_foreach(target->runs, index, figures)
-        marks += json_is_true(json_object_get(figures, "saturated"));
+    json_array_foreach(target->runs, index, figures) marks +=
+        json_is_true(json_object_get(figures, "saturated"));
     return marks;
 }
 
@@ -319,8 +319,7 @@ static void print_table(FILE *to, const struct report_group *group, const struct
                 html_number(to, value);
             fputs("</td>", to);
         }
-        fprintf(to, "<td class='mark'>%s</td></tr>",
-                marks_of(target) > 0 ? "load saturated" : "");
+        fprintf(to, "<td class='mark'>%s</td></tr>", marks_of(target) > 0 ? "load saturated" : "");
     }
     fputs("</table></div>\n", to);
 }
@@ -387,9 +386,10 @@ static void print_plots(FILE *to, const struct report *report, struct plot_serie
           to);
     for (size_t i = 0; i < report->groups_count; i++)
         print_bars(to, &report->groups[i]);
-    fputs("</div>\n<h2>Latency</h2><p>The share of messages that took no longer: the further a line "
-          "stays low to the right, the better its tail.</p><div class='grid'>\n",
-          to);
+    fputs(
+        "</div>\n<h2>Latency</h2><p>The share of messages that took no longer: the further a line "
+        "stays low to the right, the better its tail.</p><div class='grid'>\n",
+        to);
     for (size_t i = 0; i < report->groups_count; i++)
         print_curve(to, &report->groups[i], series);
     fputs("</div>\n<h2>By size and number</h2><div class='grid'>\n", to);

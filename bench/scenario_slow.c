@@ -83,7 +83,8 @@ static void run(struct bench_server *server, json_t *figures)
 
 const struct bench_scenario bench_scenario_slow = {
     .name = "slow",
-    .purpose = "a share of the subscribers does not read: the others' latency, memory, who is cut off",
+    .purpose =
+        "a share of the subscribers does not read: the others' latency, memory, who is cut off",
     .options = options,
     .role = BENCH_FEED,
     .figure = "server_cpu_us_per_delivery",

@@ -120,9 +120,8 @@ bool bench_server_words(const struct bench_peer *peer, const struct bench_start 
 
 static int bound(int type, uint16_t port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
     if (fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0)
         return fd;
@@ -182,9 +181,8 @@ static void print_output(const struct bench_server *server)
 
 static bool port_open(uint16_t port)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET,
-                             .sin_port = htons(port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool open = fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
     if (fd >= 0)
@@ -244,8 +242,8 @@ static void spawn(struct bench_server *server, const struct bench_start *start)
 static void aim(struct bench_server *server, enum bench_role role)
 {
     char url[128];
-    snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", server->peer->raw ? "tcp" : "ws",
-             server->port, role == BENCH_FEED && !server->peer->raw ? "/topics/bench" : "/");
+    snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", server->peer->raw ? "tcp" : "ws", server->port,
+             role == BENCH_FEED && !server->peer->raw ? "/topics/bench" : "/");
     int result = bench_url_parse(url, &server->url);
     if (result != 0)
         bench_die("%s: %s", url, fw_status_text(result));

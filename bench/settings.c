@@ -4,7 +4,6 @@
  */
 #include "settings.h"
 
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -228,19 +227,18 @@ static void add_fanwire(const struct bench_settings *own, const char *name, cons
 {
     struct bench_peer peer = {
         .ours = true,
-        .command = command("%s/fanwire {role} --quiet --workers %zu --engine %s %s {flags}",
-                           own->programs, own->serve_workers, engine,
-                           own->serve_flags == NULL ? "" : own->serve_flags)};
+        .command =
+            command("%s/fanwire {role} --quiet --workers %zu --engine %s %s {flags}", own->programs,
+                    own->serve_workers, engine, own->serve_flags == NULL ? "" : own->serve_flags)};
     snprintf(peer.name, sizeof peer.name, "%s", name);
     add_peer(peer);
 }
 
 static void add_ceiling(const struct bench_settings *own, const char *engine)
 {
-    struct bench_peer peer = {
-        .raw = true,
-        .command = command("%s/raw-{role} --engine %s --port {port} {flags}", own->programs,
-                           engine)};
+    struct bench_peer peer = {.raw = true,
+                              .command = command("%s/raw-{role} --engine %s --port {port} {flags}",
+                                                 own->programs, engine)};
     snprintf(peer.name, sizeof peer.name, "raw-%s", engine);
     add_peer(peer);
 }

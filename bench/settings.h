@@ -16,9 +16,9 @@
 #include <sched.h>
 #include <sys/types.h>
 
-#define BENCH_PEERS_MAX      32
-#define BENCH_PEER_NAME_MAX  32
-#define BENCH_THREADS_MAX    256
+#define BENCH_PEERS_MAX     32
+#define BENCH_PEER_NAME_MAX 32
+#define BENCH_THREADS_MAX   256
 
 /* What a server is asked to be; a peer may know how to be only some. */
 enum bench_role {

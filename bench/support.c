@@ -64,7 +64,6 @@ _Noreturn static void help(const struct bench_option *options, const char *purpo
     exit(0);
 }
 
-
 static void read_number(const struct bench_option *option, const char *value)
 {
     char *end = NULL;

@@ -86,6 +86,16 @@ static bool origin_allowed(const struct fw_request *request)
     return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
 }
 
+/* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
+static bool host_allowed(const struct fw_request *request)
+{
+    const struct fw_session_rules *rules = request->session->host->rules;
+    struct fw_bytes host;
+    return !rules->local_hosts ||
+           fw_http_find(request->head, request->bytes, "host", 0, &host) < 0 ||
+           fw_host_allowed(host, rules->allow_hosts);
+}
+
 /* Other protocols that a client offers (h2c, by some HTTP libraries with every request) are passed
  * over: RFC 9110, section 7.8. */
 static bool wants_websocket(const struct fw_request *request)
@@ -187,6 +197,10 @@ static void answer(struct fw_request *request)
     memcpy(request->path, path.at, path.count);
     request->path[path.count] = '\0';
 
+    if (!host_allowed(request)) {
+        refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
+        return;
+    }
     if (wants_websocket(request)) {
         upgrade(request);
         return;

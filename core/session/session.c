@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "session/compress.h"
+#include "session/ws_client.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -56,6 +57,8 @@ void fw_session_leave(struct fw_session *session)
     release_held(session);
     if (session->upgraded)
         fw_ws_decoder_clear(&session->in.decoder);
+    else if (fw_session_is_client(session))
+        fw_ws_client_clear(session);
     else
         fw_http_session_clear(session);
     fw_session_disagree(session);
@@ -90,7 +93,10 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     }
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_received(session, bytes, bytes_count);
+        if (FW_UNLIKELY(fw_session_is_client(session)))
+            fw_ws_client_received(session, bytes, bytes_count);
+        else
+            fw_http_session_received(session, bytes, bytes_count);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -108,17 +114,22 @@ void fw_session_ended(struct fw_session *session, int status)
         session->fin_waits = true;
         return;
     }
+    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
+        fw_ws_client_ended(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
-    if (session->end == FW_END_LINGER)
-        session->end = FW_END_CLOSE; /* what it lingered for has come */
+    if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
+        session->end = FW_END_CLOSE; /* what it waited for has come */
 }
 
 void fw_session_timer(struct fw_session *session)
 {
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_timer(session);
+        if (fw_session_is_client(session))
+            fw_ws_client_timer(session);
+        else
+            fw_http_session_timer(session);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -133,7 +144,9 @@ void fw_session_timer(struct fw_session *session)
 void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
-        fw_ws_session_close(session, 1001, fw_bytes_of("the server is stopping"));
+        fw_ws_session_close(session, 1001,
+                            fw_bytes_of(fw_session_is_client(session) ? "the client is stopping"
+                                                                      : "the server is stopping"));
     } else if (session->phase == FW_PHASE_HTTP) {
         fw_session_finish(session, FW_END_CLOSE);
     }
@@ -144,6 +157,28 @@ bool fw_session_full(const struct fw_session *session)
     if (session->held != NULL && session->held->input != NULL)
         return true;
     return session->blocked && session->outq.queued_bytes > session->host->rules->output_soft_bytes;
+}
+
+/* The timer is moved once when it falls behind; if it has caught up when that rings, silence is
+ * looked after as ever. */
+void fw_session_weigh(struct fw_session *session)
+{
+    const struct fw_session_rules *rules = session->host->rules;
+    bool behind = session->phase == FW_PHASE_OPEN && rules->output_slow_bytes != 0 &&
+                  session->outq.queued_bytes > rules->output_slow_bytes;
+    if (behind && !session->behind)
+        fw_session_set_timer(session, FW_SLOW_MS);
+    session->behind = behind;
+}
+
+void fw_session_end_slow(struct fw_session *session, const char *why)
+{
+    uint32_t waited = session->outq.queued_bytes;
+    fw_outq_drop_unbegun(&session->outq, session->begun);
+    session->host->slow_closed++;
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
+                "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
+    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
 }
 
 static struct fw_session_held *held_of(struct fw_session *session)
@@ -203,18 +238,6 @@ void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t b
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-/* Ends a consumer whose budget is used up: what it has not begun to take is dropped, and it is told
- * to come back (1013). */
-static void end_slow(struct fw_session *session)
-{
-    fw_outq_drop_unbegun(&session->outq, session->begun);
-    session->host->slow_closed++;
-    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
-                "a slow consumer was closed (1013): more than %u bytes waited for it",
-                session->host->rules->output_bytes_max);
-    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
-}
-
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
  * (fw_session_leave): what comes for it until then is passed over. */
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
@@ -227,7 +250,7 @@ void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *s
         fw_ws_session_fail(session, 1011, "out of memory");
     } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
                                              session->host->rules->output_bytes_max)) {
-        end_slow(session);
+        fw_session_end_slow(session, "its budget is used up");
     } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
                            0)) {
         fw_ws_session_fail(session, 1011, "out of memory");

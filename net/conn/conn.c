@@ -36,7 +36,8 @@ enum conn_flags {
 struct fw_flight {
     uint32_t first; /* in pieces */
     uint32_t count;
-    bool begun; /* its first piece is the rest of one that is partly on the wire */
+    bool begun;  /* its first piece is the rest of one that is partly on the wire */
+    bool behind; /* the peer had not caught up before it */
 };
 
 static inline struct fw_conn *conn_of(struct fw_session *session)
@@ -206,10 +207,13 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn)
                                     .iov_len = pieces[i].bytes_count};
     conn->batch = conns->batch;
     conn->flight = conns->flights_count;
-    conns->flights[conns->flights_count++] =
-        (struct fw_flight){.first = conns->pieces_count, .count = count, .begun = begun};
+    conns->flights[conns->flights_count++] = (struct fw_flight){.first = conns->pieces_count,
+                                                                .count = count,
+                                                                .begun = begun,
+                                                                .behind = conn->session.behind};
     conns->pieces_count += count;
     conn->session.begun = false;
+    conn->session.behind = false;
     fw_engine_send(conns->engine, conn->slot, vectors, count);
 }
 
@@ -240,6 +244,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
             fw_conn_set_timer(session, conns->host.now_ms + FW_LINGER_MS);
         }
         return false;
+    case FW_END_AWAIT: /* its timer is the session's */
+        return false;
     case FW_END_CLOSE:
     case FW_END_ABORT:
         close_conn(conns, conn, session->end == FW_END_ABORT);
@@ -269,6 +275,7 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     if (fw_outq_empty(&session->outq))
         return flushed(conns, conn);
     if (FW_UNLIKELY(session->blocked)) {
+        fw_session_weigh(session);
         steer(conns, conn);
         return false;
     }
@@ -345,6 +352,9 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
     conns->receiving = true;
     fw_session_received(&conn->session, bytes, bytes_count);
     conns->receiving = false;
+    if (FW_UNLIKELY(conn->session.held != NULL)) /* at once: a flood would fill memory until the
+                                                    turn's end */
+        steer(conns, conn);
 }
 
 static void on_ended(void *owner, uint32_t slot, int status)
@@ -384,6 +394,8 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
         fw_session_finish(session, FW_END_ABORT);
     for (; piece < end; piece++)
         piece->share = NULL; /* their references went back */
+    session->behind = flight->behind;
+    fw_session_weigh(session);
     steer(conns, conn);
 }
 

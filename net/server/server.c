@@ -54,6 +54,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->handshake_timeout_ms = or_default(own->handshake_timeout_ms, FW_HANDSHAKE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
+    own->control_per_second = or_default(own->control_per_second, FW_CONTROL_RATE_DEFAULT);
 }
 
 static int usage(struct fw_server *server, const char *what)
@@ -94,6 +95,14 @@ static int check_options(struct fw_server *server)
         if (!fw_origin_pattern_valid(origins[i]))
             return usage(server, "an allowed origin is SCHEME://HOST[:PORT], or *");
     }
+    const char *const *hosts = options->allow_hosts;
+    for (size_t i = 0; hosts != NULL && hosts[i] != NULL; i++) {
+        if (!fw_host_pattern_valid(hosts[i]))
+            return usage(server, "an allowed host is a name without a scheme, or *");
+    }
+    if (options->control_per_second > FW_CONTROL_RATE_MAX &&
+        options->control_per_second != FW_UNLIMITED)
+        return usage(server, "control_per_second must be 1 to 1000, or FW_UNLIMITED");
     return 0;
 }
 
@@ -108,13 +117,18 @@ static void make_rules(struct fw_server *server)
                    options->fragments_max == FW_UNLIMITED ? 0 : options->fragments_max},
         .output_bytes_max = output,
         .output_soft_bytes = output / 4 < FW_OUTPUT_SOFT_BYTES ? output / 4 : FW_OUTPUT_SOFT_BYTES,
+        .output_slow_bytes = output / 4,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
+        .control_interval_ms =
+            options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
+        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
+        .allow_hosts = options->allow_hosts,
     };
 }
 
@@ -263,6 +277,7 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
+    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
     server->listeners_count++;
     return 0;
 }

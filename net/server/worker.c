@@ -317,6 +317,7 @@ static int start(struct fw_worker *worker)
     conns->on_gone = on_gone;
     conns->on_wake = on_wake;
     conns->on_turn = on_turn;
+    conns->host.context = server->options.context;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
     conns->host.log = &worker->log;
@@ -390,7 +391,7 @@ void *fw_conn_user(const fw_conn *conn)
 
 void *fw_conn_context(const fw_conn *conn)
 {
-    return ((const struct fw_worker *)(const void *)conn->session.host)->server->options.context;
+    return conn->session.host->context;
 }
 
 size_t fw_conn_queued_bytes(const fw_conn *conn)
@@ -400,6 +401,8 @@ size_t fw_conn_queued_bytes(const fw_conn *conn)
 
 int fw_conn_subscribe(fw_conn *conn, const char *topic)
 {
+    if (fw_session_is_client(&conn->session)) /* topics are a server's */
+        return FW_ERR_USAGE;
     if (conn->session.phase != FW_PHASE_OPEN)
         return FW_ERR_CLOSED;
     return fw_session_subscribe(&conn->session, fw_bytes_of(topic));

@@ -12,6 +12,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #define LISTEN_MAX  16
 #define ORIGINS_MAX 32
+#define HOSTS_MAX   32
 
 /* What the flags of serve and echo say. */
 struct settings {
@@ -20,6 +21,8 @@ struct settings {
     unsigned listen_count;
     const char *origins[ORIGINS_MAX + 1];
     unsigned origins_count;
+    const char *hosts[HOSTS_MAX + 1];
+    unsigned hosts_count;
     bool quiet;
     bool demo;
     bool insecure_publish;

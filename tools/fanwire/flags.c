@@ -21,6 +21,8 @@ enum flag {
     FLAG_PING_INTERVAL,
     FLAG_HANDSHAKE_TIMEOUT,
     FLAG_ALLOW_ORIGIN,
+    FLAG_ALLOW_HOST,
+    FLAG_MAX_CONTROL_RATE,
     FLAG_DEFLATE,
     FLAG_DEFLATE_MEMORY,
     FLAG_QUIET,
@@ -42,6 +44,8 @@ static const char common_help[] =
     "  --ping-interval SECONDS   silence before a ping, 0 for never (25)\n"
     "  --handshake-timeout SECONDS (5)\n"
     "  --allow-origin ORIGIN     a browser origin besides our own; repeatable; * for every one\n"
+    "  --allow-host NAME         a Host besides localhost on a loopback listener; repeatable; *\n"
+    "  --max-control-rate N      pings and pongs of a client a second, 0 for any number (10)\n"
     "  --deflate                 compress for clients that offer permessage-deflate\n"
     "  --deflate-memory BYTES    for compression that remembers earlier messages (0)\n"
     "  --quiet                   log warnings and errors only\n"
@@ -64,6 +68,8 @@ static const struct option flags[] = {
     {"ping-interval", required_argument, NULL, FLAG_PING_INTERVAL},
     {"handshake-timeout", required_argument, NULL, FLAG_HANDSHAKE_TIMEOUT},
     {"allow-origin", required_argument, NULL, FLAG_ALLOW_ORIGIN},
+    {"allow-host", required_argument, NULL, FLAG_ALLOW_HOST},
+    {"max-control-rate", required_argument, NULL, FLAG_MAX_CONTROL_RATE},
     {"deflate", no_argument, NULL, FLAG_DEFLATE},
     {"deflate-memory", required_argument, NULL, FLAG_DEFLATE_MEMORY},
     {"quiet", no_argument, NULL, FLAG_QUIET},
@@ -171,6 +177,14 @@ static bool read_flag(struct settings *settings, int flag)
         return read_seconds(flag, 1, &options->handshake_timeout_ms);
     case FLAG_ALLOW_ORIGIN:
         return add_string(flag, settings->origins, &settings->origins_count, ORIGINS_MAX);
+    case FLAG_ALLOW_HOST:
+        return add_string(flag, settings->hosts, &settings->hosts_count, HOSTS_MAX);
+    case FLAG_MAX_CONTROL_RATE:
+        if (!read_32(flag, 0, 1000, &options->control_per_second))
+            return false;
+        if (options->control_per_second == 0)
+            options->control_per_second = FW_UNLIMITED;
+        return true;
     case FLAG_DEFLATE:
         options->deflate = true;
         return true;
@@ -220,5 +234,7 @@ int flags_read(struct settings *settings, bool serve, int argc, char **argv)
         settings->listen[settings->listen_count++] = "127.0.0.1:8080";
     if (settings->origins_count > 0)
         settings->options.allow_origins = settings->origins;
+    if (settings->hosts_count > 0)
+        settings->options.allow_hosts = settings->hosts;
     return 0;
 }

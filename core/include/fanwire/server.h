@@ -67,6 +67,14 @@ struct fw_server_options {
     /* Memory for compression that remembers a connection's earlier messages, about 50 KiB each, of
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
+
+    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+     * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
+     * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
+     * front for any name below a domain, or "*". */
+    const char *const *allow_hosts;
+    uint32_t control_per_second; /* pings and pongs of a peer: 10, and 20 at once; beyond it 1008.
+                                    At most 1000; FW_UNLIMITED: any number */
 };
 
 #define FW_UNLIMITED UINT32_MAX

@@ -31,6 +31,7 @@ extern "C" {
     X(FW_ERR_NOT_UTF8, -10008, 400, "text must be valid UTF-8")                                    \
     X(FW_ERR_EXISTS, -10009, 0, "it is there already")                                             \
     X(FW_ERR_ABSENT, -10010, 404, "it is not there")                                               \
+    X(FW_ERR_URL, -10021, 0, "a URL is ws://HOST[:PORT][/PATH][?QUERY] or unix:/path[:/PATH]")     \
     /* HTTP requests (RFC 9112) and the opening handshake (RFC 6455, section 4) */                 \
     X(FW_ERR_HTTP_METHOD, -10101, 501, "the method is not one this server knows")                  \
     X(FW_ERR_HTTP_TARGET, -10102, 400, "the request target is malformed")                          \
@@ -50,6 +51,8 @@ extern "C" {
     X(FW_ERR_HTTP_BODY_UNEXPECTED, -10116, 400, "an upgrade request must not carry a body")        \
     X(FW_ERR_HTTP_METHOD_NOT_ALLOWED, -10117, 405, "this resource does not take this method")      \
     X(FW_ERR_HTTP_STATUS_LINE, -10118, 0, "the response's status line is malformed")               \
+    X(FW_ERR_HTTP_REQUEST_LINE, -10119, 400, "the first line is not that of an HTTP request")      \
+    X(FW_ERR_HTTP_HOST_FOREIGN, -10120, 421, "this server is not the one that Host names")         \
     X(FW_ERR_WS_UPGRADE, -10121, 400, "Upgrade: websocket and Connection: Upgrade are required")   \
     X(FW_ERR_WS_KEY, -10122, 400, "Sec-WebSocket-Key must be 16 octets in base64, once")           \
     X(FW_ERR_WS_VERSION, -10123, 426, "Sec-WebSocket-Version must be 13")                          \
@@ -60,6 +63,7 @@ extern "C" {
     X(FW_ERR_WS_REFUSED, -10128, 0, "the server did not switch protocols")                         \
     X(FW_ERR_WS_OFFER, -10129, 0, "the server chose a subprotocol or extension not offered")       \
     X(FW_ERR_HTTP_ORIGIN, -10130, 403, "this origin may not connect")                              \
+    X(FW_ERR_WS_NO_ANSWER, -10141, 0, "the server ended the connection before it answered")        \
     /* frames and messages (RFC 6455, sections 5 to 8; RFC 7692) */                                \
     X(FW_ERR_WS_RESERVED_BITS, -10201, 1002, "a reserved bit is set")                              \
     X(FW_ERR_WS_OPCODE, -10202, 1002, "the opcode is reserved")                                    \
