@@ -92,18 +92,17 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
     for (size_t i = 0; i < count; i++) {
         double y = BAR_ROW * (double)i + 4;
         double width = bars[i].value > 0 ? bars[i].value / most * room : 0;
+        double end = fmax(width, fmin(bars[i].most / most, 1.08) * room);
         fprintf(to, "<text class='name' x='%.1f' y='%.1f'>", BAR_NAME - 8, y + 15);
         html_text(to, bars[i].name);
         fprintf(to, "</text><rect class='c%u' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='3'>",
                 plot_colour(bars[i].name), BAR_NAME, y, width < 1 ? 1 : width, BAR_ROW - 6);
         fprintf(to, "<title>%g (%g to %g)</title></rect>", bars[i].value, bars[i].least,
                 bars[i].most);
-        if (bars[i].most > bars[i].least) {
-            double right = fmin(bars[i].most / most, 1.08) * room;
+        if (bars[i].most > bars[i].least)
             fprintf(to, "<path class='range' d='M%.1f %.1fH%.1f'/>",
-                    BAR_NAME + bars[i].least / most * room, y + BAR_ROW / 2 - 3, BAR_NAME + right);
-        }
-        fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", BAR_NAME + width + 6, y + 15);
+                    BAR_NAME + bars[i].least / most * room, y + BAR_ROW / 2 - 3, BAR_NAME + end);
+        fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", BAR_NAME + end + 6, y + 15);
         html_number(to, bars[i].value);
         if (bars[i].note != NULL)
             html_text(to, bars[i].note);

@@ -368,8 +368,10 @@ static void broadcast(struct bench_fleet *fleet, const struct bench_server *serv
     sent_ns = bench_clock_ns(CLOCK_MONOTONIC);
     for (unsigned i = 0; i < fleet->clients_count; i++)
         ((struct connect_client *)fleet->clients[i].context)->sent_ns = sent_ns;
-    uint64_t ignored;
-    int status = bench_http_post(&server->url, connect_run.payload, PAYLOAD_BYTES, &ignored);
+    struct bench_poster poster;
+    bench_poster_init(&poster, &server->url, false);
+    int status = bench_poster_post(&poster, connect_run.payload, PAYLOAD_BYTES);
+    bench_poster_close(&poster);
     if (status / 100 != 2)
         bench_die("the message was not taken: the server answered %d", status);
     bench_fleet_wait_for(fleet, offsetof(struct bench_client, done_count), before + open,

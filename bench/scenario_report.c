@@ -249,6 +249,9 @@ static void print_against(FILE *to, const struct report *report, const char *sce
             if (!report_median(target, x_path, &x, NULL, NULL) ||
                 !report_median(target, y_path, &y, NULL, NULL))
                 continue;
+            double rate;
+            if (report_median(target, "rate", &rate, NULL, NULL) && rate > 0)
+                continue; /* by the clock: no throughput */
             if (depth > 0 && (!report_median(target, "depth", &deep, NULL, NULL) || deep < depth ||
                               deep > depth))
                 continue;
@@ -289,6 +292,17 @@ static const struct column connect_columns[] = {
     {"close, s", "teardown_s"},
 };
 
+static const struct column transport_columns[] = {
+    {"p50 µs", "latency_us.p50"},
+    {"p99 µs", "latency_us.p99"},
+    {"B received a message", "received_bytes_per_delivery"},
+    {"B sent a message", "sent_bytes_per_delivery"},
+    {"requests a message", "requests_per_delivery"},
+    {"server CPU µs a message", "server_cpu_us_per_delivery"},
+    {"server's CPU", "server_use"},
+    {"never seen", "skipped"},
+};
+
 static size_t marks_of(const struct report_target *target)
 {
     size_t index;
@@ -299,17 +313,24 @@ static size_t marks_of(const struct report_target *target)
     return marks;
 }
 
-static void print_table(FILE *to, const struct report_group *group, const struct column *heads,
-                        size_t count)
+static void print_heads(FILE *to, const char *first, const struct column *heads, size_t count)
 {
-    fputs("<div class='wide'><table><tr><th>target</th>", to);
+    fprintf(to, "<div class='wide'><table><tr><th>%s</th>", first);
     for (size_t i = 0; i < count; i++)
         fprintf(to, "<th>%s</th>", heads[i].heading);
     fputs("<th></th></tr>", to);
+}
+
+static void print_targets(FILE *to, const struct report_group *group, const struct column *heads,
+                          size_t count)
+{
     for (unsigned t = 0; t < group->targets_count; t++) {
         const struct report_target *target = &group->targets[t];
         fputs("<tr><td>", to);
-        html_text(to, target->name);
+        if (strcmp(group->scenario, "transports") == 0)
+            html_text(to, group->label);
+        else
+            html_text(to, target->name);
         fputs("</td>", to);
         for (size_t i = 0; i < count; i++) {
             const char *path = heads[i].path == NULL ? figure_of(group) : heads[i].path;
@@ -321,22 +342,23 @@ static void print_table(FILE *to, const struct report_group *group, const struct
         }
         fprintf(to, "<td class='mark'>%s</td></tr>", marks_of(target) > 0 ? "load saturated" : "");
     }
-    fputs("</table></div>\n", to);
 }
 
 static void print_tables(FILE *to, const struct report *report)
 {
     for (size_t i = 0; i < report->groups_count; i++) {
         const struct report_group *group = &report->groups[i];
-        if (strcmp(group->scenario, "micro") == 0 || strcmp(group->scenario, "connect") == 0)
+        if (strcmp(group->scenario, "micro") == 0 || strcmp(group->scenario, "connect") == 0 ||
+            strcmp(group->scenario, "transports") == 0)
             continue;
         fputs("<section class='card'><h3>", to);
         html_text(to, group->label);
         fputs("</h3><small>", to);
         html_text(to, text_in(group->line, "time"));
         fputs("</small>", to);
-        print_table(to, group, columns, sizeof columns / sizeof *columns);
-        fputs("</section><br>\n", to);
+        print_heads(to, "target", columns, sizeof columns / sizeof *columns);
+        print_targets(to, group, columns, sizeof columns / sizeof *columns);
+        fputs("</table></div></section><br>\n", to);
     }
 }
 
@@ -356,16 +378,34 @@ static void print_connect(FILE *to, const struct report *report)
     if (!any_of(report, "connect"))
         return;
     fputs("<h2>Very many connections</h2><p>Each a completed WebSocket upgrade and a subscription; "
-          "load and server on this machine.</p>\n",
+          "load and server on this machine.</p><section class='card'>\n",
           to);
+    print_heads(to, "target", connect_columns, sizeof connect_columns / sizeof *connect_columns);
     for (size_t i = 0; i < report->groups_count; i++) {
-        const struct report_group *group = &report->groups[i];
-        if (strcmp(group->scenario, "connect") != 0)
-            continue;
-        fputs("<section class='card'>", to);
-        print_table(to, group, connect_columns, sizeof connect_columns / sizeof *connect_columns);
-        fputs("</section><br>\n", to);
+        if (strcmp(report->groups[i].scenario, "connect") == 0)
+            print_targets(to, &report->groups[i], connect_columns,
+                          sizeof connect_columns / sizeof *connect_columns);
     }
+    fputs("</table></div></section>\n", to);
+}
+
+/* The decision table: what each way of receiving costs. */
+static void print_transports(FILE *to, const struct report *report)
+{
+    if (!any_of(report, "transports"))
+        return;
+    fputs("<h2>Ways to receive</h2><p>The same feed by WebSocket, event stream, long poll and plain "
+          "polling. A message is one that one subscriber got; octets are those above TCP.</p>"
+          "<section class='card'>\n",
+          to);
+    print_heads(to, "transport", transport_columns,
+                sizeof transport_columns / sizeof *transport_columns);
+    for (size_t i = 0; i < report->groups_count; i++) {
+        if (strcmp(report->groups[i].scenario, "transports") == 0)
+            print_targets(to, &report->groups[i], transport_columns,
+                          sizeof transport_columns / sizeof *transport_columns);
+    }
+    fputs("</table></div></section>\n", to);
 }
 
 static void print_plots(FILE *to, const struct report *report, struct plot_series *series)
@@ -434,6 +474,7 @@ static void print_page(FILE *to, const struct report *report)
             json_array_size(report->lines));
     print_machine(to, report);
     print_connect(to, report);
+    print_transports(to, report);
     print_plots(to, report, series);
     fputs("<h2>All figures</h2>\n", to);
     print_tables(to, report);
