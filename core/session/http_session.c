@@ -27,6 +27,8 @@
 
 #define PENDING_BYTES_START 1024u
 #define ACCEPT_BYTES_MAX    (512u + FW_WS_DEFLATE_TEXT_BYTES)
+/* The first octet of a ClientHello's record (RFC 8446, section 5.1): no method begins so. */
+#define TLS_HANDSHAKE 0x16
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 struct fw_http_pending {
@@ -306,7 +308,8 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
 {
     struct fw_http_head *head = &session->host->head;
     fw_http_head_init(head);
-    ssize_t head_bytes = fw_http_request_parse(head, bytes, count);
+    ssize_t head_bytes =
+        bytes[0] == TLS_HANDSHAKE ? FW_ERR_HTTP_TLS : fw_http_request_parse(head, bytes, count);
     if (head_bytes < 0) {
         refuse(session, (int)head_bytes);
         return count;

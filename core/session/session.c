@@ -27,7 +27,7 @@ static void release_held(struct fw_session *session)
 {
     if (session->held == NULL)
         return;
-    fw_mem_free(session->held->input);
+    fw_mem_free(session->held->block);
     fw_mem_free(session->held);
     session->held = NULL;
 }
@@ -188,21 +188,63 @@ static struct fw_session_held *held_of(struct fw_session *session)
     return session->held;
 }
 
+/* What is left of a block that is being drained stays where it is: copied each time that the peer
+ * has taken a little, megabytes would be copied for every few kilobytes. */
+static bool hold_rest(struct fw_session *session, struct fw_session_held *held,
+                      const uint8_t *bytes, size_t bytes_count)
+{
+    struct fw_session_held *from = session->host->draining;
+    if (held->block != NULL || from == NULL || from->block == NULL ||
+        bytes + bytes_count != from->input + from->input_bytes)
+        return false;
+    held->block = from->block;
+    held->block_bytes = from->block_bytes;
+    held->input = from->input + (from->input_bytes - bytes_count);
+    held->input_bytes = bytes_count;
+    from->block = NULL;
+    return true;
+}
+
+/* Room for more behind the input: at the block's front, or in a larger one. */
+static bool hold_more(struct fw_session_held *held, size_t more)
+{
+    size_t needed = held->input_bytes + more;
+    if (held->block_bytes - (size_t)(held->input - held->block) >= needed)
+        return true;
+    if (held->block != NULL && held->input != held->block)
+        memmove(held->block, held->input, held->input_bytes);
+    if (held->block_bytes < needed) {
+        size_t wanted = held->block_bytes + held->block_bytes / 2;
+        if (wanted < needed)
+            wanted = needed;
+        held->input = held->block;
+        uint8_t *block = fw_mem_resize(held->block, wanted);
+        if (block == NULL)
+            return false;
+        held->block = block;
+        held->block_bytes = wanted;
+    }
+    held->input = held->block;
+    return true;
+}
+
 void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)
 {
-    struct fw_session_held *held = held_of(session);
-    uint8_t *input = NULL;
     if (bytes_count == 0)
         return;
-    if (held != NULL)
-        input = fw_mem_resize(held->input, held->input_bytes + bytes_count);
-    if (input == NULL) {
+    struct fw_session_held *held = held_of(session);
+    if (held == NULL) {
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    memcpy(input + held->input_bytes, bytes, bytes_count);
-    held->input = input;
-    held->input_bytes += bytes_count;
+    if (!hold_rest(session, held, bytes, bytes_count)) {
+        if (!hold_more(held, bytes_count)) {
+            fw_session_finish(session, FW_END_ABORT);
+            return;
+        }
+        memcpy(held->input + held->input_bytes, bytes, bytes_count);
+        held->input_bytes += bytes_count;
+    }
     session->host->up->changed(session);
 }
 
@@ -220,9 +262,12 @@ void fw_session_drained(struct fw_session *session)
     }
     if (held == NULL)
         return;
-    if (held->input != NULL)
+    if (held->input != NULL) {
+        session->host->draining = held;
         fw_session_received(session, held->input, held->input_bytes);
-    fw_mem_free(held->input);
+        session->host->draining = NULL;
+    }
+    fw_mem_free(held->block);
     fw_mem_free(held);
     if (session->fin_waits && (session->held == NULL || session->held->input == NULL))
         fw_session_ended(session, 0);

@@ -117,7 +117,8 @@ struct fw_session_host {
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
     struct fw_session_told told;
-    uint64_t random; /* state of the jitter's generator; not for secrets */
+    struct fw_session_held *draining; /* what fw_session_drained is working on */
+    uint64_t random;                  /* state of the jitter's generator; not for secrets */
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
@@ -137,8 +138,10 @@ enum fw_session_end {
 
 /* What a session must set aside while its peer does not take what it is owed. */
 struct fw_session_held {
-    uint8_t *input; /* bytes not worked on yet */
+    uint8_t *input; /* bytes not worked on yet, inside `block` */
     size_t input_bytes;
+    uint8_t *block;
+    size_t block_bytes;
     uint8_t pong_bytes;
     bool has_pong; /* one, the newest: RFC 6455, section 5.5.3 */
     uint8_t pong[FW_WS_CONTROL_BYTES_MAX];

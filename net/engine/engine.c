@@ -100,6 +100,11 @@ void fw_engine_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_en
     engine->ops->hand_over(engine, ticket, target, tag);
 }
 
+uint32_t fw_engine_accepted_by(const struct fw_engine *engine)
+{
+    return engine->accepted_by;
+}
+
 void fw_engine_refuse(struct fw_engine *engine, uint32_t ticket)
 {
     engine->ops->refuse(engine, ticket);

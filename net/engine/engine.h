@@ -184,6 +184,10 @@ void fw_engine_accept_resume(struct fw_engine *engine);
 void fw_engine_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                          uint32_t tag);
 
+/* From inside on_accepted: which listener it came by, counted from 0 in the order of
+ * fw_engine_listen. */
+uint32_t fw_engine_accepted_by(const struct fw_engine *engine);
+
 /* Drops an accepted connection. */
 void fw_engine_refuse(struct fw_engine *engine, uint32_t ticket);
 

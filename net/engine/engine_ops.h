@@ -36,7 +36,8 @@ struct fw_engine {
     const struct fw_engine_ops *ops;
     const struct fw_engine_events *events;
     void *owner;
-    uint64_t now_ms; /* read once per turn by the implementation */
+    uint64_t now_ms;      /* read once per turn by the implementation */
+    uint32_t accepted_by; /* set by the implementation before on_accepted */
     struct fw_engine_stats stats;
 };
 

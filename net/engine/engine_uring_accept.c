@@ -76,6 +76,7 @@ void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
     self->accepts_armed--;
     if (result >= 0) {
         self->base.stats.accepted++;
+        self->base.accepted_by = accept->listener;
         self->tickets_used++;
         self->base.events->on_accepted(self->base.owner, (uint32_t)result,
                                        (const struct sockaddr *)&accept->peer, accept->peer_bytes);

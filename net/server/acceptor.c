@@ -63,6 +63,12 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
     fw_engine_accept_pause(acceptor->engine);
 }
 
+/* What the worker is told of the connection. */
+static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
+{
+    return acceptor->server->listeners[acceptor->came_by[ticket]].tls ? FW_CONN_TAG_TLS : 0;
+}
+
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
 {
     struct fw_worker *worker = choose(acceptor);
@@ -72,7 +78,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     }
     acceptor->handed[worker->index]++;
     acceptor->targets[ticket] = (uint8_t)worker->index;
-    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, 0);
+    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
 }
 
 /* Places what waits, as far as there is room, and opens the door again when nothing waits any more.
@@ -92,10 +98,12 @@ static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *pee
     struct fw_acceptor *acceptor = owner;
     (void)peer;
     (void)peer_bytes;
-    if (atomic_load(&acceptor->server->stopping))
+    if (atomic_load(&acceptor->server->stopping)) {
         fw_engine_refuse(acceptor->engine, ticket);
-    else
-        place(acceptor, ticket);
+        return;
+    }
+    acceptor->came_by[ticket] = (uint8_t)fw_engine_accepted_by(acceptor->engine);
+    place(acceptor, ticket);
 }
 
 static void on_handed_over(void *owner, uint32_t ticket, int status)
@@ -142,7 +150,9 @@ int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
     acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
     acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
     acceptor->targets = fw_mem_alloc(TICKETS_MAX);
-    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL)
+    acceptor->came_by = fw_mem_alloc(TICKETS_MAX);
+    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
+        acceptor->came_by != NULL)
         return 0;
     fw_acceptor_clear(acceptor);
     return -ENOMEM;
@@ -153,9 +163,11 @@ void fw_acceptor_clear(struct fw_acceptor *acceptor)
     fw_mem_free(acceptor->handed);
     fw_mem_free(acceptor->tickets);
     fw_mem_free(acceptor->targets);
+    fw_mem_free(acceptor->came_by);
     acceptor->handed = NULL;
     acceptor->tickets = NULL;
     acceptor->targets = NULL;
+    acceptor->came_by = NULL;
 }
 
 static int start(struct fw_acceptor *acceptor)

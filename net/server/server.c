@@ -200,6 +200,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     if (result == 0)
         result = check_zlib(server);
     if (result == 0)
+        result = fw_server_tls_create(server);
+    if (result == 0)
         result = choose_engine(server);
     if (result == 0 && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         result = -EIO;
@@ -256,6 +258,7 @@ void fw_server_destroy(fw_server *server)
         fw_directory_clear(&server->directory);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
+    fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);
@@ -269,7 +272,8 @@ int fw_server_listen(fw_server *server, const char *address)
         return FW_ERR_LIMIT;
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
-    int result = fw_sock_address_resolve(address, &parsed);
+    bool plain = strncmp(address, "plain:", 6) == 0;
+    int result = fw_sock_address_resolve(plain ? address + 6 : address, &parsed);
     if (result == 0)
         result = fw_sock_listen(&parsed, NULL, &listener->fd);
     if (result != 0)
@@ -278,6 +282,7 @@ int fw_server_listen(fw_server *server, const char *address)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
     server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
 }
@@ -495,5 +500,13 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->messages_delivered += load(&worker->delivered);
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
+        stats_out->tls_connections += load(&worker->tls_conns);
+        stats_out->tls_handshakes += load(&worker->tls_handshakes);
+        stats_out->tls_resumed += load(&worker->tls_resumed);
+        stats_out->tls_failed += load(&worker->tls_failed);
+    }
+    if (server->tls_place != NULL) {
+        int64_t bytes = fw_tls_memory().bytes;
+        stats_out->tls_bytes = bytes > 0 ? (uint64_t)bytes : 0;
     }
 }

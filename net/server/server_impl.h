@@ -20,6 +20,7 @@
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
 #include "net/server/mailbox.h"
+#include "net/tls/tls.h"
 #include "session/compress.h"
 
 #include <fanwire/server.h>
@@ -54,11 +55,16 @@ struct fw_worker {
     atomic_uint_fast64_t delivered;
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
+    atomic_uint_fast64_t tls_conns;
+    atomic_uint_fast64_t tls_handshakes;
+    atomic_uint_fast64_t tls_resumed;
+    atomic_uint_fast64_t tls_failed;
 };
 
 /* A listener's socket and its address as text. */
 struct fw_listener {
     int fd;
+    bool tls;
     char address[FW_SOCK_TEXT_BYTES];
 };
 
@@ -73,6 +79,7 @@ struct fw_acceptor {
     uint32_t tickets_count;
     uint32_t tickets_max;
     uint8_t *targets;   /* by ticket: which worker it was offered to last */
+    uint8_t *came_by;   /* by ticket: which listener */
     uint64_t resume_ms; /* when accepting goes on after a shortage; 0: it is on */
 };
 
@@ -92,6 +99,9 @@ struct fw_server {
     bool has_directory;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
+
+    struct fw_tls_place *tls_place; /* NULL: no TLS */
+    struct fw_tls_tickets *tls_tickets;
 
     atomic_bool stopping;
     /* Who the stop must wake; NULL before there is one and after it has ended. */
@@ -117,6 +127,12 @@ void *fw_worker_main(void *worker);
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
 void fw_acceptor_clear(struct fw_acceptor *acceptor);
 void *fw_acceptor_main(void *acceptor);
+
+/* server_tls.c: makes the certificates' place when the options want TLS. errors: of
+ * fw_server_create. */
+bool fw_server_tls_wanted(const struct fw_server *server);
+int fw_server_tls_create(struct fw_server *server);
+void fw_server_tls_destroy(struct fw_server *server);
 
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/conn/conn_tls.h"
 #include "session/request.h"
 
 #include <fanwire/conn.h>
@@ -239,6 +240,15 @@ static void on_wake(void *owner)
     worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
 }
 
+static void publish_tls(struct fw_worker *worker)
+{
+    const struct fw_conns_tls_stats stats = fw_conns_tls_stats(&worker->conns);
+    set_count(&worker->tls_conns, stats.conns_count);
+    set_count(&worker->tls_handshakes, stats.handshakes);
+    set_count(&worker->tls_resumed, stats.resumed);
+    set_count(&worker->tls_failed, stats.failed);
+}
+
 /* What was published before the stop goes out before the goodbyes. */
 static void on_turn(void *owner)
 {
@@ -253,6 +263,8 @@ static void on_turn(void *owner)
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
+    if (worker->server->tls_place != NULL)
+        publish_tls(worker);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -323,7 +335,11 @@ static int start(struct fw_worker *worker)
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
-    return start_compressor(worker);
+    if (server->tls_place != NULL) {
+        fw_tls_thread_start();
+        result = fw_conns_tls_create(conns, server->tls_place);
+    }
+    return result != 0 ? result : start_compressor(worker);
 }
 
 /* How long the next turn may wait. */
@@ -360,6 +376,8 @@ void *fw_worker_main(void *argument)
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);
+    if (server->tls_place != NULL)
+        fw_tls_thread_stop();
     fw_compressor_clear(&worker->compressor);
     fw_server_thread_ended(server);
     return NULL;

@@ -13,6 +13,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 #define LISTEN_MAX  16
 #define ORIGINS_MAX 32
 #define HOSTS_MAX   32
+#define CERTS_MAX   64
 
 /* What the flags of serve and echo say. */
 struct settings {
@@ -23,6 +24,10 @@ struct settings {
     unsigned origins_count;
     const char *hosts[HOSTS_MAX + 1];
     unsigned hosts_count;
+    const char *certs[CERTS_MAX + 1];
+    unsigned certs_count;
+    const char *keys[CERTS_MAX + 1];
+    unsigned keys_count;
     bool quiet;
     bool demo;
     bool insecure_publish;
@@ -38,6 +43,9 @@ int flags_read(struct settings *settings, bool serve, int argc, char **argv);
 /* A line to stderr, as options.on_log wants it; with quiet only errors and warnings. */
 void log_line(int level, const char *line, void *context);
 
+/* Whether the flags ask for TLS. */
+bool wants_tls(const struct settings *settings);
+
 /* Creates, listens, prints the ready line, runs until SIGTERM or SIGINT, destroys.
  *
  * started      called once the server runs, and stopped when it no longer does; either may be NULL
@@ -51,7 +59,7 @@ int serve_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
 
 /* demo.c: a ticker of a few dozen symbols, published by a thread of its own. */
-void demo_start(fw_server *server);
+void demo_start(fw_server *server, bool tls);
 void demo_stop(void);
 /* The JSON of /demo.json; lives for ever. */
 const char *demo_topics(size_t *bytes_out);

@@ -25,6 +25,10 @@ enum flag {
     FLAG_MAX_CONTROL_RATE,
     FLAG_DEFLATE,
     FLAG_DEFLATE_MEMORY,
+    FLAG_TLS_CERT,
+    FLAG_TLS_KEY,
+    FLAG_TLS_CLIENT_CA,
+    FLAG_TLS_SELF_SIGNED,
     FLAG_QUIET,
     FLAG_HELP,
     FLAG_DEMO,
@@ -34,7 +38,8 @@ enum flag {
 };
 
 static const char common_help[] =
-    "  --listen ADDR:PORT        where to listen; repeatable; unix:/path too (127.0.0.1:8080)\n"
+    "  --listen ADDR:PORT        where to listen; repeatable; unix:/path too (127.0.0.1:8080);\n"
+    "                            with TLS, plain:ADDR:PORT is a listener without\n"
     "  --workers N               worker threads, 1 to 256 (one per allowed CPU)\n"
     "  --engine auto|uring|epoll (auto: io_uring where it works)\n"
     "  --max-message BYTES       largest message of a client (65536)\n"
@@ -48,6 +53,10 @@ static const char common_help[] =
     "  --max-control-rate N      pings and pongs of a client a second, 0 for any number (10)\n"
     "  --deflate                 compress for clients that offer permessage-deflate\n"
     "  --deflate-memory BYTES    for compression that remembers earlier messages (0)\n"
+    "  --tls-cert FILE           a certificate (PEM, its intermediates after it); repeatable\n"
+    "  --tls-key FILE            its key, readable by nobody else; one for each certificate\n"
+    "  --tls-client-ca FILE      demand a certificate by these CAs of every client\n"
+    "  --tls-self-signed         TLS with a throw-away certificate, for trying out\n"
     "  --quiet                   log warnings and errors only\n"
     "  --help\n";
 
@@ -72,6 +81,10 @@ static const struct option flags[] = {
     {"max-control-rate", required_argument, NULL, FLAG_MAX_CONTROL_RATE},
     {"deflate", no_argument, NULL, FLAG_DEFLATE},
     {"deflate-memory", required_argument, NULL, FLAG_DEFLATE_MEMORY},
+    {"tls-cert", required_argument, NULL, FLAG_TLS_CERT},
+    {"tls-key", required_argument, NULL, FLAG_TLS_KEY},
+    {"tls-client-ca", required_argument, NULL, FLAG_TLS_CLIENT_CA},
+    {"tls-self-signed", no_argument, NULL, FLAG_TLS_SELF_SIGNED},
     {"quiet", no_argument, NULL, FLAG_QUIET},
     {"help", no_argument, NULL, FLAG_HELP},
     {"demo", no_argument, NULL, FLAG_DEMO},
@@ -190,6 +203,16 @@ static bool read_flag(struct settings *settings, int flag)
         return true;
     case FLAG_DEFLATE_MEMORY:
         return read_number(flag, 0, UINT64_MAX, &options->deflate_bytes_max);
+    case FLAG_TLS_CERT:
+        return add_string(flag, settings->certs, &settings->certs_count, CERTS_MAX);
+    case FLAG_TLS_KEY:
+        return add_string(flag, settings->keys, &settings->keys_count, CERTS_MAX);
+    case FLAG_TLS_CLIENT_CA:
+        options->tls_client_ca_file = optarg;
+        return true;
+    case FLAG_TLS_SELF_SIGNED:
+        options->tls_self_signed = true;
+        return true;
     case FLAG_QUIET:
         settings->quiet = true;
         return true;
@@ -206,6 +229,33 @@ static bool read_flag(struct settings *settings, int flag)
     default:
         return false; /* getopt has said what is wrong */
     }
+}
+
+bool wants_tls(const struct settings *settings)
+{
+    return settings->certs_count > 0 || settings->options.tls_self_signed;
+}
+
+/* What the flags of TLS say together. */
+static bool check_tls(struct settings *settings)
+{
+    struct fw_server_options *options = &settings->options;
+    const char *mistake = NULL;
+    if (settings->certs_count != settings->keys_count)
+        mistake = "each --tls-cert wants its --tls-key, in the same order";
+    else if (settings->certs_count > 0 && options->tls_self_signed)
+        mistake = "--tls-self-signed is instead of --tls-cert and --tls-key";
+    else if (options->tls_client_ca_file != NULL && !wants_tls(settings))
+        mistake = "--tls-client-ca wants --tls-cert and --tls-key";
+    if (mistake != NULL) {
+        fprintf(stderr, "fanwire: %s\n", mistake);
+        return false;
+    }
+    if (settings->certs_count > 0) {
+        options->tls_cert_files = settings->certs;
+        options->tls_key_files = settings->keys;
+    }
+    return true;
 }
 
 int flags_read(struct settings *settings, bool serve, int argc, char **argv)
@@ -230,6 +280,8 @@ int flags_read(struct settings *settings, bool serve, int argc, char **argv)
         fprintf(stderr, "fanwire: %s does not take '%s'\n", argv[0], argv[optind]);
         return EXIT_USAGE;
     }
+    if (!check_tls(settings))
+        return EXIT_USAGE;
     if (settings->listen_count == 0)
         settings->listen[settings->listen_count++] = "127.0.0.1:8080";
     if (settings->origins_count > 0)

@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -58,6 +59,51 @@ static void catch_signals(void)
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
 }
+
+/* ---- SIGHUP: certificates are read again, by a thread that may read files ----------------------
+ */
+
+static pthread_t reloader;
+
+static sigset_t hang_up(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+/* Ends by its cancellation, which takes place where it waits. */
+static void *reload(void *server)
+{
+    const sigset_t set = hang_up();
+    int number;
+    for (;;) {
+        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+        int result = sigwait(&set, &number);
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+        if (result == 0)
+            (void)fw_server_reload_tls(server); /* the log has said what is wrong */
+    }
+    return NULL;
+}
+
+/* Before the server has threads: they inherit that the signal is not for them. */
+static bool start_reloader(fw_server *server)
+{
+    const sigset_t set = hang_up();
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    return pthread_create(&reloader, NULL, reload, server) == 0;
+}
+
+static void stop_reloader(void)
+{
+    pthread_cancel(reloader);
+    pthread_join(reloader, NULL);
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
 /* Every connection is a descriptor, or an entry of a table that is bounded like descriptors are. */
 static void raise_descriptors(void)
@@ -127,9 +173,12 @@ int run_server(struct settings *settings, void (*started)(fw_server *server), vo
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return result == FW_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
     }
+    bool reloads = wants_tls(settings) && start_reloader(server);
     result = listen_all(server, settings);
     if (result == EXIT_DONE)
         result = serve_until_stopped(server, started, stopped);
+    if (reloads)
+        stop_reloader();
     fw_server_destroy(server);
     return result;
 }

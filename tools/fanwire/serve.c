@@ -65,6 +65,8 @@ static void on_request(fw_request *request, void *context)
 /* Whether only this machine reaches a listener. */
 static bool is_local(const char *address)
 {
+    if (strncmp(address, "plain:", 6) == 0)
+        address += 6;
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
 }
@@ -83,6 +85,13 @@ static bool may_listen(const struct settings *settings)
     return true;
 }
 
+static bool demo_tls;
+
+static void start_demo(fw_server *server)
+{
+    demo_start(server, demo_tls);
+}
+
 int serve_main(int argc, char **argv)
 {
     struct settings settings;
@@ -92,10 +101,11 @@ int serve_main(int argc, char **argv)
     if (!may_listen(&settings))
         return EXIT_USAGE;
     demo_runs = settings.demo;
+    demo_tls = wants_tls(&settings) && strncmp(settings.listen[0], "plain:", 6) != 0;
     settings.options.feed = true;
     settings.options.on_open = on_open;
     settings.options.on_message = on_message;
     settings.options.on_request = on_request;
-    return run_server(&settings, settings.demo ? demo_start : NULL,
+    return run_server(&settings, settings.demo ? start_demo : NULL,
                       settings.demo ? demo_stop : NULL);
 }

@@ -63,6 +63,7 @@ extern "C" {
     X(FW_ERR_WS_REFUSED, -10128, 0, "the server did not switch protocols")                         \
     X(FW_ERR_WS_OFFER, -10129, 0, "the server chose a subprotocol or extension not offered")       \
     X(FW_ERR_HTTP_ORIGIN, -10130, 403, "this origin may not connect")                              \
+    X(FW_ERR_HTTP_TLS, -10131, 400, "this port speaks plain HTTP: use http:// or ws:// here")      \
     X(FW_ERR_WS_NO_ANSWER, -10141, 0, "the server ended the connection before it answered")        \
     /* frames and messages (RFC 6455, sections 5 to 8; RFC 7692) */                                \
     X(FW_ERR_WS_RESERVED_BITS, -10201, 1002, "a reserved bit is set")                              \
@@ -82,7 +83,38 @@ extern "C" {
     X(FW_ERR_WS_FRAGMENTS_TOO_MANY, -10215, 1009, "the message has more fragments than the limit") \
     X(FW_ERR_WS_INFLATE, -10216, 1007, "the compressed message is malformed")                      \
     X(FW_ERR_WS_MEMORY, -10217, 1011, "out of memory for this message")                            \
-    X(FW_ERR_WS_CONTROL_FLOOD, -10218, 1008, "control frames come faster than the limit")
+    X(FW_ERR_WS_CONTROL_FLOOD, -10218, 1008, "control frames come faster than the limit")          \
+    /* TLS (RFC 8446): the peer's bytes */                                                         \
+    X(FW_ERR_TLS_ENDED, -10301, 0, "the peer ended the TLS session")                               \
+    X(FW_ERR_TLS_NOT_TLS, -10302, 0, "the first bytes are not TLS")                                \
+    X(FW_ERR_TLS_HELLO, -10303, 0, "the ClientHello is malformed")                                 \
+    X(FW_ERR_TLS_HELLO_TOO_LARGE, -10304, 0, "the ClientHello is larger than 4 KiB")               \
+    X(FW_ERR_TLS_HANDSHAKE_TOO_LARGE, -10305, 0, "the peer's handshake is larger than the limit")  \
+    X(FW_ERR_TLS_RECORD, -10306, 0, "a TLS record's header is malformed or out of place")          \
+    X(FW_ERR_TLS_RECORD_TOO_LARGE, -10307, 0, "a TLS record is larger than 16 KiB")                \
+    X(FW_ERR_TLS_EMPTY_RECORD, -10308, 0, "a TLS record is too short to hold anything")            \
+    X(FW_ERR_TLS_FLOOD, -10309, 0, "too many TLS records came without data")                       \
+    X(FW_ERR_TLS_RENEGOTIATION, -10310, 0, "TLS renegotiation is not accepted")                    \
+    X(FW_ERR_TLS_CORRUPT, -10311, 0, "a TLS record failed its authentication")                     \
+    X(FW_ERR_TLS_VERSION, -10312, 0, "no TLS version in common; 1.2 and 1.3 are accepted")         \
+    X(FW_ERR_TLS_CIPHER, -10313, 0, "no TLS cipher suite, group or signature in common")           \
+    X(FW_ERR_TLS_ALPN, -10314, 0, "no application protocol in common (ALPN)")                      \
+    X(FW_ERR_TLS_ALERT, -10315, 0, "the peer refused with a TLS alert")                            \
+    X(FW_ERR_TLS_HANDSHAKE, -10316, 0, "the TLS handshake failed")                                 \
+    X(FW_ERR_TLS_LIBRARY, -10317, 0, "the TLS library failed or lacks what is asked")              \
+    /* TLS: the peer's certificate */                                                              \
+    X(FW_ERR_TLS_CERT_MISSING, -10321, 0, "the peer sent no certificate")                          \
+    X(FW_ERR_TLS_CERT_HOST, -10322, 0, "the certificate is not for this host name")                \
+    X(FW_ERR_TLS_CERT_EXPIRED, -10323, 0, "the certificate has expired")                           \
+    X(FW_ERR_TLS_CERT_NOT_YET, -10324, 0, "the certificate is not valid yet")                      \
+    X(FW_ERR_TLS_CERT_SELF_SIGNED, -10325, 0, "the certificate is self-signed and not trusted")    \
+    X(FW_ERR_TLS_CERT_ISSUER, -10326, 0, "the certificate's issuer is not trusted")                \
+    X(FW_ERR_TLS_CERT_SIGNATURE, -10327, 0, "the certificate's signature is wrong")                \
+    X(FW_ERR_TLS_CERT_INVALID, -10328, 0, "the certificate is malformed or not for this use")      \
+    /* TLS: our own files */                                                                       \
+    X(FW_ERR_TLS_FILE, -10331, 0, "a certificate or key file cannot be used")                      \
+    X(FW_ERR_TLS_KEY_EXPOSED, -10332, 0, "a key file can be read or written by others")            \
+    X(FW_ERR_TLS_KEY_MISMATCH, -10333, 0, "a key does not belong to its certificate")
 
 enum fw_status {
     FW_OK = 0,
