@@ -394,10 +394,11 @@ static void print_transports(FILE *to, const struct report *report)
 {
     if (!any_of(report, "transports"))
         return;
-    fputs("<h2>Ways to receive</h2><p>The same feed by WebSocket, event stream, long poll and plain "
-          "polling. A message is one that one subscriber got; octets are those above TCP.</p>"
-          "<section class='card'>\n",
-          to);
+    fputs(
+        "<h2>Ways to receive</h2><p>The same feed by WebSocket, event stream, long poll and plain "
+        "polling. A message is one that one subscriber got; octets are those above TCP.</p>"
+        "<section class='card'>\n",
+        to);
     print_heads(to, "transport", transport_columns,
                 sizeof transport_columns / sizeof *transport_columns);
     for (size_t i = 0; i < report->groups_count; i++) {

@@ -258,7 +258,8 @@ static void begin(struct bench_fleet *fleet, const struct bench_server *server,
     target.speech = kind == TRANSPORT_WS ? BENCH_WS : BENCH_HTTP;
     bench_fleet_opening(fleet, &target, NULL, &opening);
     bench_fleet_open_all(fleet, &opening, conns_count);
-    bench_sleep_ms(100); /* streams and polls are asked for, and no answer says so before a message */
+    bench_sleep_ms(
+        100); /* streams and polls are asked for, and no answer says so before a message */
     publish(poster, 0, bench_clock_ns(CLOCK_MONOTONIC));
     bench_fleet_each(fleet, set_polling, &on);
     bench_fleet_wait_for(fleet, offsetof(struct bench_client, done_count), conns_count,
@@ -272,8 +273,8 @@ static void run(struct bench_server *server, json_t *figures)
     struct bench_span span;
     struct bench_poster poster;
     bool off = false;
-    unsigned threads = (unsigned)(bench_settings.threads < conns_count ? bench_settings.threads
-                                                                       : conns_count);
+    unsigned threads =
+        (unsigned)(bench_settings.threads < conns_count ? bench_settings.threads : conns_count);
     url = server->url;
     bench_poster_init(&poster, &server->url, true);
     bench_fleet_start(&fleet, threads, (uint32_t)(conns_count / threads) + 2, &handlers);

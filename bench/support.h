@@ -1,7 +1,7 @@
 /* support.h: what every measuring program needs: options, clocks, an end with a sentence.
  *
- * Not for the library and not of it. What only the bare servers share stands in raw.h. Thread: main,
- * where nothing else is said.
+ * Not for the library and not of it. What only the bare servers share stands in raw.h. Thread:
+ * main, where nothing else is said.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

@@ -15,8 +15,8 @@
 void transport_init(struct transport *transport, enum transport_kind kind)
 {
     *transport = (struct transport){.kind = kind};
-    transport->request = (struct bench_pattern){.bytes = bench_alloc(1, TRANSPORT_OUT_BYTES),
-                                                .units = 1};
+    transport->request =
+        (struct bench_pattern){.bytes = bench_alloc(1, TRANSPORT_OUT_BYTES), .units = 1};
 }
 
 void transport_clear(struct transport *transport)

@@ -20,12 +20,12 @@ enum transport_kind { TRANSPORT_WS, TRANSPORT_SSE, TRANSPORT_LONG_POLL, TRANSPOR
 
 struct transport {
     enum transport_kind kind;
-    bool streaming;     /* event stream: the head is there */
-    bool waiting;       /* a request is out */
+    bool streaming; /* event stream: the head is there */
+    bool waiting;   /* a request is out */
     size_t in_bytes;
-    uint64_t next;      /* sequence number that is next */
-    bool any;           /* a message has come */
-    char position[96];  /* long poll: where the next one begins; "" at first */
+    uint64_t next;     /* sequence number that is next */
+    bool any;          /* a message has come */
+    char position[96]; /* long poll: where the next one begins; "" at first */
     struct bench_pattern request;
     uint8_t in[TRANSPORT_IN_BYTES];
 };

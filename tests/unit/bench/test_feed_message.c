@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "feed_message.h"
+#include "bench/feed_message.h"
 
 #include <criterion/criterion.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "histogram.h"
+#include "bench/histogram.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

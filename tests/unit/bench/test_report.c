@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "report.h"
+#include "bench/report.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -11,13 +11,17 @@
 
 static const char records[] =
     "{\"time\":\"t\",\"program\":\"an older format\"}\n"
-    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"1\",\"target\":\"old\",\"figures\":{\"a\":1}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"1\",\"target\":\"old\",\"figures\":{\"a\":"
+    "1}}\n"
     "\n"
     "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\","
     "\"figures\":{\"a\":3,\"in\":{\"side\":7}}}\n"
-    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"y\",\"figures\":{\"a\":9}}\n"
-    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":1}}\n"
-    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":2}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"y\",\"figures\":{\"a\":9}}"
+    "\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":1}}"
+    "\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":2}}"
+    "\n"
     "{\"scenario\":\"idle\",\"label\":\"L\",\"group\":\"3\",\"target\":\"x\",\"figures\":{}}\n";
 
 /* A file of these words; the caller removes it. */
@@ -131,8 +135,8 @@ Test(bench_report, writes_numbers_for_people)
     static const struct {
         double value;
         const char *text;
-    } numbers[] = {{0, "0"},          {0.1234, "0.123"},   {12.34, "12.3"},   {123.4, "123"},
-                   {9999, "9999"},    {12345, "12.3 k"},   {1234567, "1.23 M"}, {2.5e9, "2.5 G"},
+    } numbers[] = {{0, "0"},           {0.1234, "0.123"}, {12.34, "12.3"},     {123.4, "123"},
+                   {9999, "9999"},     {12345, "12.3 k"}, {1234567, "1.23 M"}, {2.5e9, "2.5 G"},
                    {-12345, "-12.3 k"}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         char *text = NULL;

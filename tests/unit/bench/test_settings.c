@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "server.h"
-#include "settings.h"
-#include "target.h"
+#include "bench/server.h"
+#include "bench/settings.h"
+#include "bench/target.h"
 
 #include <criterion/criterion.h>
 #include <fanwire/status.h>
@@ -17,9 +17,9 @@ Test(bench_settings, reads_cpu_lists)
     static const struct {
         const char *text;
         int count; /* 0: refused */
-    } lists[] = {{"0", 1},    {"0-3", 4}, {"0,2", 2},  {"1-2,5,7-8", 5}, {"", 0},   {"a", 0},
-                 {"3-1", 0},  {"0,", 0},  {",0", 0},   {"0-", 0},        {"-1", 0}, {"0 1", 0},
-                 {"99999", 0}};
+    } lists[] = {{"0", 1},  {"0-3", 4}, {"0,2", 2},  {"1-2,5,7-8", 5}, {"", 0},
+                 {"a", 0},  {"3-1", 0}, {"0,", 0},   {",0", 0},        {"0-", 0},
+                 {"-1", 0}, {"0 1", 0}, {"99999", 0}};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         cpu_set_t cpus;
         bool good = bench_cpu_list_parse(lists[i].text, &cpus);
