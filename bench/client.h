@@ -119,6 +119,7 @@ struct bench_opening {
     bool deaf;                           /* receive only until open, then when told */
     uint32_t window;                     /* under way at once */
     uint8_t role;                        /* given to each */
+    uint32_t topic;                      /* the scenario's, for on_open */
 };
 
 struct bench_client {

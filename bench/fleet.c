@@ -15,7 +15,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define RECEIVE_BYTES ((uint32_t)4 << 20)
+/* Receive memory of a client: what makes large messages cheap is not worth it a hundred times. */
+#define RECEIVE_BYTES      ((uint32_t)4 << 20)
+#define RECEIVE_BYTES_MANY ((uint32_t)512 << 10)
+#define CLIENTS_MANY       16
 /* Opened side by side by one client: far below any listener's backlog. */
 #define WINDOW        128
 #define REQUEST_BYTES 4096
@@ -92,7 +95,8 @@ void bench_fleet_start(struct bench_fleet *fleet, unsigned clients, uint32_t slo
         bench_misuse("%u connections a load thread, but RLIMIT_NOFILE allows %u: more --threads",
                      slots_each, fw_engine_slots_limit(bench_settings.engine));
     *fleet = (struct bench_fleet){.engine = bench_settings.engine,
-                                  .receive_bytes = RECEIVE_BYTES,
+                                  .receive_bytes =
+                                      clients < CLIENTS_MANY ? RECEIVE_BYTES : RECEIVE_BYTES_MANY,
                                   .clients = bench_alloc(clients, sizeof *fleet->clients),
                                   .clients_count = clients,
                                   .pending = clients};
