@@ -234,9 +234,11 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn, struct fw_outq 
                                                                 .begun = begun,
                                                                 .behind = conn->session.behind};
     conns->pieces_count += count;
-    if (wire == &conn->session.outq)
-        conn->session.begun = false;
-    conn->session.behind = false;
+    /* Of what a TLS session owes, the wire has only a part: seal says what is begun. */
+    bool all = wire == &conn->session.outq;
+    conn->session.begun = !all && begun;
+    conn->session.behind = !all && conn->session.behind &&
+                           conn->session.outq.queued_bytes > conns->host.rules->output_slow_bytes;
     fw_engine_send(conns->engine, conn->slot, vectors, count);
 }
 
@@ -360,6 +362,22 @@ static inline struct fw_conns *enter(void *owner)
     return conns;
 }
 
+int fw_conn_begin_tls(struct fw_conn *conn, struct fw_tls_context *context, const char *host)
+{
+    int result = fw_conn_tls_begin(fw_conn_table(conn), conn, context, host);
+    if (result == 0)
+        conn->flags |= CONN_TLS;
+    return result;
+}
+
+static void accept_tls(struct fw_conns *conns, struct fw_conn *conn)
+{
+    struct fw_tls_context *context = fw_conns_tls_take_context(conns);
+    if (fw_conn_begin_tls(conn, context, NULL) != 0)
+        fw_session_finish(&conn->session, FW_END_ABORT);
+    fw_tls_context_drop(context);
+}
+
 static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct fw_conns *conns = enter(owner);
@@ -370,13 +388,8 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     *conn = (struct fw_conn){.slot = slot, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
-    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS)) {
-        conn->flags |= CONN_TLS;
-        if (fw_conn_tls_accept(conns, conn) != 0) {
-            conn->flags &= (uint8_t)~CONN_TLS;
-            fw_session_finish(&conn->session, FW_END_ABORT);
-        }
-    }
+    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS))
+        accept_tls(conns, conn);
     conns->on_opened(conns->owner, conn);
 }
 

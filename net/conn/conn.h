@@ -39,6 +39,7 @@ static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in al
 
 struct fw_flight;    /* conn.c */
 struct fw_conns_tls; /* conn_tls.h */
+struct fw_tls_context;
 
 struct fw_conns {
     struct fw_session_host host;
@@ -89,6 +90,15 @@ int fw_conns_wait_ms(const struct fw_conns *conns);
 
 /* Tells every session that the server stops. */
 void fw_conns_stop(struct fw_conns *conns);
+
+/* Puts TLS between a connection that was just adopted and its session, in the context's role. A
+ * client's hello is queued at once, and what its session queues waits for the handshake's end.
+ *
+ * context      shared; the table has fw_conns_tls_create behind it
+ * host         client: see fw_tls_create
+ * errors       of fw_tls_create; the connection is as it was
+ */
+int fw_conn_begin_tls(struct fw_conn *conn, struct fw_tls_context *context, const char *host);
 
 /* For the session's upward calls. */
 bool fw_conn_keep(struct fw_session *session);

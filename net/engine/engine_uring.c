@@ -215,7 +215,11 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
     case FW_URING_TICKET:
         fw_uring_ticket_closed(self, cqe->res);
         break;
-    case FW_URING_HAND_OVER:
+    case FW_URING_HAND_OVER: /* else the close behind it tells */
+        if (cqe->res < 0)
+            fw_uring_hand_over_failed(self, index, cqe->res);
+        break;
+    case FW_URING_HANDED:
         fw_uring_handed_over(self, index, cqe->res);
         break;
     case FW_URING_SOCKET: /* leaves a completion only when it failed */

@@ -65,6 +65,7 @@ enum fw_uring_operation {
     FW_URING_ACCEPT,
     FW_URING_WATCH,
     FW_URING_HAND_OVER,
+    FW_URING_HANDED,
     FW_URING_TICKET,
     FW_URING_SOCKET,
     FW_URING_CONNECT,
@@ -279,6 +280,7 @@ extern const struct fw_engine_ops fw_uring_ops;
 void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result);
 void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result);
 void fw_uring_ticket_closed(struct fw_uring *self, int result);
+void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int result);
 void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);

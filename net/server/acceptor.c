@@ -78,6 +78,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     }
     acceptor->handed[worker->index]++;
     acceptor->targets[ticket] = (uint8_t)worker->index;
+    acceptor->handing++;
     fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
 }
 
@@ -109,6 +110,7 @@ static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *pee
 static void on_handed_over(void *owner, uint32_t ticket, int status)
 {
     struct fw_acceptor *acceptor = owner;
+    acceptor->handing--;
     if (status == 0)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
@@ -202,11 +204,26 @@ static void end_shortage(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-/* Tells every worker to stop, and refuses what still comes until the engine goes. */
+/* Makes every worker look. */
 static void stop_workers(struct fw_server *server)
 {
     for (unsigned i = 0; i < server->workers_count; i++)
         fw_engine_wake(server->workers[i]->engine);
+}
+
+/* Nobody may be on the way to a worker that has ended: hand-overs are waited for, and what waits
+ * for room is refused. Only then the workers stop. */
+static void close_doors(struct fw_acceptor *acceptor)
+{
+    struct fw_server *server = acceptor->server;
+    fw_engine_accept_pause(acceptor->engine);
+    for (int result = 0; result == 0 && acceptor->handing > 0;)
+        result = fw_engine_turn(acceptor->engine, -1);
+    while (acceptor->tickets_count > 0)
+        fw_engine_refuse(acceptor->engine, acceptor->tickets[--acceptor->tickets_count]);
+    fw_engine_turn(acceptor->engine, 0);
+    atomic_store(&server->doors_closed, true);
+    stop_workers(server);
 }
 
 void *fw_acceptor_main(void *argument)
@@ -229,7 +246,7 @@ void *fw_acceptor_main(void *argument)
             fw_log(&acceptor->log, FW_LOG_ERROR, "the acceptor ended: its engine failed: %s",
                    fw_status_text(result));
         atomic_store(&server->stopping, true);
-        stop_workers(server);
+        close_doors(acceptor);
     }
     fw_server_thread_ended(server);
     return NULL;

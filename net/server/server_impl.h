@@ -81,6 +81,7 @@ struct fw_acceptor {
     uint64_t *handed;  /* connections given to each worker ever; the acceptor's own */
     uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
+    uint32_t handing; /* hand-overs that on_handed_over has not ended */
     uint32_t tickets_max;
     uint8_t *targets;   /* by ticket: which worker it was offered to last */
     uint8_t *came_by;   /* by ticket: which listener */
@@ -110,6 +111,7 @@ struct fw_server {
     struct fw_tls_tickets *tls_tickets;
 
     atomic_bool stopping;
+    atomic_bool doors_closed; /* and no connection is on its way to a worker any more */
     /* Who the stop must wake; NULL before there is one and after it has ended. */
     _Atomic(struct fw_engine *) stop_target;
     atomic_bool

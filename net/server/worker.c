@@ -267,7 +267,7 @@ static void on_gone(void *owner, struct fw_conn *conn)
 static void on_wake(void *owner)
 {
     struct fw_worker *worker = owner;
-    if (!atomic_load(&worker->server->stopping) || worker->told_stop)
+    if (!atomic_load(&worker->server->doors_closed) || worker->told_stop)
         return;
     worker->told_stop = true;
     worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
