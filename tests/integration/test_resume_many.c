@@ -106,8 +106,6 @@ static void expect_all(int fd, unsigned number)
 
 SERVER_TEST(resume_many, come_back_at_once_and_the_others_go_on, 300)
 {
-    if (server_speaks_tls())
-        cr_skip_test("those who come back are plain sockets here; test_resume.c has both");
     unsigned count = subscribers_wanted();
     struct server server;
     struct witness witness = {.server = &server};
@@ -176,7 +174,8 @@ static void make_slow(struct server *server, const char *topic)
     cr_assert_not_null(strstr(body, "\"transport\":\"ws\""), "%s", body);
 }
 
-SERVER_TEST(resume_many, are_slow_by_their_topics_policy_and_each_message_is_accounted_for, 120)
+SERVER_TEST_AND_TLS(resume_many, are_slow_by_their_topics_policy_and_each_message_is_accounted_for,
+                    120)
 {
     static const struct fw_topic_settings settings[] = {
         {.prefix = "drop.", .history_count = FW_NO_HISTORY, .policy = FW_SLOW_DROP_OLDEST},
