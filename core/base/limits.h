@@ -63,6 +63,25 @@ static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
 #define FW_BATCH_LINES_MAX 10000u
 #define FW_JSON_DEPTH_MAX  8u
 
+/* Memory ceiling (security.md's watermarks, percent of --memory-max), and how far the use must fall
+ * below a mark to have left it. A look at them every 250 ms, and five times as often at the last.
+ */
+#define FW_MEMORY_SHRINK_PERCENT 80u
+#define FW_MEMORY_HOLD_PERCENT   85u
+#define FW_MEMORY_REFUSE_PERCENT 90u
+#define FW_MEMORY_CUT_PERCENT    95u
+#define FW_MEMORY_LEAVE_PERCENT  2u
+#define FW_MEMORY_LOOK_MS        250u
+#define FW_MEMORY_LOOK_FAST_MS   50u
+#define FW_MEMORY_MIN            ((uint64_t)32 << 20)
+static_assert(FW_MEMORY_SHRINK_PERCENT < FW_MEMORY_HOLD_PERCENT &&
+                  FW_MEMORY_HOLD_PERCENT < FW_MEMORY_REFUSE_PERCENT &&
+                  FW_MEMORY_REFUSE_PERCENT < FW_MEMORY_CUT_PERCENT && FW_MEMORY_CUT_PERCENT < 100,
+              "the marks rise");
+
+/* Who takes nothing for so long of what it is owed goes first when memory is short. */
+#define FW_RELIEF_STALL_MS 2000u
+
 /* How long a long poll waits, and what a cut event stream waits before it comes back. */
 #define FW_POLL_MS       25000u
 #define FW_SSE_RETRY_MS  1000u

@@ -33,7 +33,7 @@ const char *fw_command_code(int error)
         {FW_ERR_JSON, "json"},         {FW_ERR_COMMAND, "command"}, {FW_ERR_TOPIC, "topic"},
         {FW_ERR_POSITION, "position"}, {FW_ERR_EXISTS, "exists"},   {FW_ERR_ABSENT, "absent"},
         {FW_ERR_LIMIT, "limit"},       {FW_ERR_BUSY, "busy"},       {FW_ERR_NOT_UTF8, "not-utf8"},
-        {FW_ERR_CLOSED, "stopping"},   {-ENOMEM, "memory"},
+        {FW_ERR_CLOSED, "stopping"},   {-ENOMEM, "memory"},         {FW_ERR_MEMORY, "memory"},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (codes[i].error == error)

@@ -258,7 +258,10 @@ static void answer(struct fw_request *request)
         return;
     }
     if (wants_websocket(request)) {
-        upgrade(request);
+        if (FW_UNLIKELY(session->host->pressure >= FW_PRESSURE_REFUSE))
+            refuse_request(request, FW_ERR_MEMORY);
+        else
+            upgrade(request);
         return;
     }
     bool feed = session->host->rules->feed &&
@@ -462,7 +465,7 @@ static size_t receive_more(struct fw_session *session, const uint8_t *bytes, siz
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
 {
     while (bytes_count > 0 && session->phase == FW_PHASE_HTTP) {
-        if (session->outq.queued_bytes > session->host->rules->output_soft_bytes) {
+        if (session->outq.queued_bytes > fw_session_soft_bytes(session->host)) {
             fw_session_hold(session, bytes, bytes_count);
             return;
         }

@@ -15,14 +15,8 @@
 #include <wolfssl/wolfcrypt/coding.h>
 #include <wolfssl/wolfcrypt/error-crypt.h>
 
-static void *allocate(size_t bytes)
+void fw_json_seed(void)
 {
-    return bytes == 0 ? NULL : fw_mem_alloc(bytes);
-}
-
-void fw_json_use_own_heap(void)
-{
-    json_set_alloc_funcs(allocate, fw_mem_free);
     json_object_seed(0); /* from the kernel; a no-op once it has one */
 }
 

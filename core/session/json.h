@@ -1,6 +1,6 @@
 /* json.h: JSON from strangers, bounded before it is parsed; and strings on their way out.
  *
- * Thread: any, but fw_json_use_own_heap.
+ * Thread: any, but fw_json_seed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -14,9 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Makes jansson use base/mem.h, and seeds its hash. Once, before other threads use it; twice does
- * nothing. It holds for the whole process. */
-void fw_json_use_own_heap(void);
+/* Seeds jansson's hash, before other threads use it; twice does nothing. Its allocator stays as it
+ * is: that is the whole process's, and a program that uses jansson too would have its own blocks
+ * freed by ours, or ours by its own. What is parsed here is freed before the turn ends, and is
+ * bounded by what it was parsed from. */
+void fw_json_seed(void);
 
 /* Parses one object of at most FW_JSON_DEPTH_MAX levels, whose keys are unique.
  *

@@ -29,6 +29,12 @@ void fw_outq_init(struct fw_outq *outq)
     *outq = (struct fw_outq){0};
 }
 
+size_t fw_outq_block_bytes(const struct fw_outq *outq)
+{
+    const struct fw_outq_more *more = outq->more;
+    return more == NULL ? 0 : sizeof *more + more->capacity * sizeof more->entries[0];
+}
+
 /* An entry's reference ends: it was sent, or (drop) it was not. */
 static void release(struct fw_share *share)
 {

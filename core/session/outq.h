@@ -48,6 +48,9 @@ static inline bool fw_outq_empty(const struct fw_outq *outq)
 
 void fw_outq_init(struct fw_outq *outq);
 
+/* Octets of the block that the entries after the first stand in. */
+size_t fw_outq_block_bytes(const struct fw_outq *outq);
+
 /* Drops every entry; their messages count as left behind (fw_share_withdraw). */
 void fw_outq_clear(struct fw_outq *outq);
 

@@ -176,7 +176,7 @@ bool fw_session_full(const struct fw_session *session)
 {
     if (session->held != NULL && session->held->input != NULL)
         return true;
-    return session->blocked && session->outq.queued_bytes > session->host->rules->output_soft_bytes;
+    return session->blocked && session->outq.queued_bytes > fw_session_soft_bytes(session->host);
 }
 
 /* The timer is moved once when it falls behind; if it has caught up when that rings, silence is

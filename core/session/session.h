@@ -30,6 +30,7 @@
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
+#include "session/relief.h"
 #include "session/slow.h"
 
 #include <assert.h>
@@ -150,6 +151,7 @@ struct fw_session_host {
     uint64_t messages_received;
     uint64_t slow_closed;
     uint64_t dropped_messages; /* by policies */
+    uint8_t pressure;          /* enum fw_pressure: relief.h */
     struct fw_slow_list slow;
 
     struct fw_session **resuming; /* resume.c: those that wait for a page */
@@ -325,6 +327,12 @@ uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 static inline bool fw_session_is_client(const struct fw_session *session)
 {
     return session->host->rules->ws.client;
+}
+
+/* More than this owed: no more input is worked on. A quarter with each step of pressure. */
+static inline uint32_t fw_session_soft_bytes(const struct fw_session_host *host)
+{
+    return host->rules->output_soft_bytes >> (2 * host->pressure);
 }
 
 /* A fresh key for a frame of a client's. */

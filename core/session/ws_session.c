@@ -294,7 +294,8 @@ void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t b
     const struct fw_session_rules *rules = session->host->rules;
     struct fw_ws_event event;
     while (session->phase != FW_PHASE_DONE) {
-        if (FW_UNLIKELY(session->outq.queued_bytes > rules->output_soft_bytes && bytes_count > 0)) {
+        if (FW_UNLIKELY(session->outq.queued_bytes > fw_session_soft_bytes(session->host) &&
+                        bytes_count > 0)) {
             fw_session_hold(session, bytes, bytes_count);
             return;
         }

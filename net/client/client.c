@@ -112,6 +112,7 @@ static void share_slots(struct fw_client *client)
     uint32_t wanted = client->options.connections_max;
     if (wanted != 0 && (wanted - 1) / threads + 1 < each)
         each = (wanted - 1) / threads + 1;
+    each = each < FW_CONNS_SLOTS_MAX ? each : FW_CONNS_SLOTS_MAX;
     client->slots_max = each == 0 ? 1 : each;
 }
 

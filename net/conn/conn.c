@@ -57,6 +57,7 @@ static void *map_zeroed(size_t bytes)
 int fw_conns_init(struct fw_conns *conns, uint32_t slots_max, uint64_t now_ms)
 {
     memset(conns, 0, sizeof *conns);
+    fw_assert(slots_max <= FW_CONNS_SLOTS_MAX);
     conns->slots_max = slots_max;
     conns->batch = 1;
     conns->table = map_zeroed(sizeof *conns->table * slots_max);
@@ -128,6 +129,17 @@ void fw_conns_stop(struct fw_conns *conns)
         if (conns->table[slot].flags & CONN_LIVE)
             fw_session_stop(&conns->table[slot].session);
     }
+}
+
+uint32_t fw_conns_visit(struct fw_conns *conns, uint32_t first, uint32_t slots_count,
+                        void (*visit)(struct fw_session *session, void *context), void *context)
+{
+    uint32_t slot = first;
+    for (; slot < conns->slots_max && slot - first < slots_count; slot++) {
+        if ((conns->table[slot].flags & (CONN_LIVE | CONN_CLOSING)) == CONN_LIVE)
+            visit(&conns->table[slot].session, context);
+    }
+    return slot < conns->slots_max ? slot : 0;
 }
 
 void fw_conn_changed(struct fw_session *session)
@@ -228,7 +240,7 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn, struct fw_outq 
         vectors[i] = (struct iovec){.iov_base = (void *)(uintptr_t)pieces[i].bytes,
                                     .iov_len = pieces[i].bytes_count};
     conn->batch = conns->batch;
-    conn->flight = conns->flights_count;
+    conn->flight = conns->flights_count & (FW_CONNS_SLOTS_MAX - 1); /* one for each slot */
     conns->flights[conns->flights_count++] = (struct fw_flight){.first = conns->pieces_count,
                                                                 .count = count,
                                                                 .begun = begun,

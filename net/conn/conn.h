@@ -24,15 +24,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Connections of one table. What a connection knows of its flight has so many bits. */
+#define FW_CONNS_SLOTS_MAX (1u << 24)
+
 struct fw_conn {
     struct fw_session session;
     uint32_t slot;
-    uint32_t batch;  /* the batch of its last flight */
-    uint32_t flight; /* its index there */
+    uint32_t batch;       /* the batch of its last flight */
+    uint32_t flight : 24; /* its index there */
+    uint32_t flags : 8;   /* conn.c */
     struct fw_timer timer;
-    uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 168, "what an idle connection pays in all, but its slot");
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u
@@ -99,6 +102,14 @@ void fw_conns_stop(struct fw_conns *conns);
  * errors       of fw_tls_create; the connection is as it was
  */
 int fw_conn_begin_tls(struct fw_conn *conn, struct fw_tls_context *context, const char *host);
+
+/* Calls `visit` for the live connections of some slots; sessions may be ended there.
+ *
+ * first        the slot to begin with
+ * returns      the slot to go on with; 0 when that was all
+ */
+uint32_t fw_conns_visit(struct fw_conns *conns, uint32_t first, uint32_t slots_count,
+                        void (*visit)(struct fw_session *session, void *context), void *context);
 
 /* For the session's upward calls. */
 bool fw_conn_keep(struct fw_session *session);

@@ -187,12 +187,19 @@ static int start(struct fw_acceptor *acceptor)
     return result;
 }
 
+/* The shorter wait, of which -1 is for ever. */
+static int sooner(int a, int b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static int wait_ms(const struct fw_acceptor *acceptor)
 {
-    if (acceptor->resume_ms == 0)
-        return acceptor->tickets_count > 0 ? FULL_LOOK_MS : -1;
     uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
-    return acceptor->resume_ms > now_ms ? (int)(acceptor->resume_ms - now_ms) : 0;
+    int wait = acceptor->tickets_count > 0 ? FULL_LOOK_MS : -1;
+    if (acceptor->resume_ms != 0)
+        wait = acceptor->resume_ms > now_ms ? (int)(acceptor->resume_ms - now_ms) : 0;
+    return sooner(wait, fw_memory_wait_ms(acceptor->server->memory, now_ms));
 }
 
 static void end_shortage(struct fw_acceptor *acceptor)
@@ -204,11 +211,22 @@ static void end_shortage(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-/* Makes every worker look. */
-static void stop_workers(struct fw_server *server)
+/* Looks at the memory in use. At the last mark nobody is let in: who waits in the backlog costs us
+ * nothing. */
+static void mind_memory(struct fw_acceptor *acceptor)
 {
-    for (unsigned i = 0; i < server->workers_count; i++)
-        fw_engine_wake(server->workers[i]->engine);
+    struct fw_server *server = acceptor->server;
+    struct fw_memory *memory = server->memory;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    if (!fw_memory_look(memory, &server->directory, server->sweeps, server->workers_count,
+                        &acceptor->log, now_ms))
+        return;
+    fw_server_wake_workers(server);
+    if (atomic_load_explicit(&memory->pressure, memory_order_relaxed) < FW_PRESSURE_CUT)
+        return;
+    if (acceptor->resume_ms == 0 && !atomic_load(&server->accepting_blocked))
+        fw_engine_accept_pause(acceptor->engine);
+    acceptor->resume_ms = now_ms + FW_MEMORY_LOOK_MS;
 }
 
 /* Nobody may be on the way to a worker that has ended: hand-overs are waited for, and what waits
@@ -223,7 +241,7 @@ static void close_doors(struct fw_acceptor *acceptor)
         fw_engine_refuse(acceptor->engine, acceptor->tickets[--acceptor->tickets_count]);
     fw_engine_turn(acceptor->engine, 0);
     atomic_store(&server->doors_closed, true);
-    stop_workers(server);
+    fw_server_wake_workers(server); /* each looks */
 }
 
 void *fw_acceptor_main(void *argument)
@@ -239,6 +257,7 @@ void *fw_acceptor_main(void *argument)
         while (!atomic_load(&server->stopping) && result == 0) {
             result = fw_engine_turn(acceptor->engine, wait_ms(acceptor));
             end_shortage(acceptor);
+            mind_memory(acceptor);
             if (acceptor->tickets_count > 0)
                 place_waiting(acceptor);
         }

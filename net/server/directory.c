@@ -32,7 +32,12 @@ void fw_directory_set_rules(struct fw_directory *directory, const struct fw_topi
 {
     directory->rules = rules;
     directory->rules_count = rules_count;
-    directory->held_bytes_max = held_bytes_max;
+    atomic_store(&directory->held_bytes_max, held_bytes_max);
+}
+
+uint64_t fw_directory_held_bytes(const struct fw_directory *directory)
+{
+    return atomic_load_explicit(&directory->held_bytes, memory_order_relaxed);
 }
 
 static inline struct fw_topic *topic_of(struct fw_map_node *node)

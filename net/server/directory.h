@@ -47,7 +47,7 @@ struct fw_directory {
     struct fw_mailbox *const *mailboxes; /* borrowed: one a worker */
     const struct fw_topic_rules *rules;  /* borrowed */
     size_t rules_count;
-    uint64_t held_bytes_max;
+    atomic_uint_fast64_t held_bytes_max;
     atomic_uint_fast64_t held_bytes; /* of all histories; promised before a message is held */
 };
 
@@ -66,6 +66,21 @@ void fw_directory_init(struct fw_directory *directory, const uint64_t random[3],
  */
 void fw_directory_set_rules(struct fw_directory *directory, const struct fw_topic_rules *rules,
                             size_t rules_count, uint64_t held_bytes_max);
+
+/* Moves that ceiling, and lets go of the oldest messages that are above it: some thousand, and more
+ * at the next call. Thread: any, one at a time. */
+void fw_directory_limit(struct fw_directory *directory, uint64_t held_bytes_max);
+
+/* What all histories hold, as fw_msg_held_bytes counts. Thread: any. */
+uint64_t fw_directory_held_bytes(const struct fw_directory *directory);
+
+/* Lets go of what is too old in topics that nobody publishes to: looks at some hundred of a shard,
+ * the others the next time.
+ *
+ * shard        0..FW_DIRECTORY_SHARDS - 1
+ * thread       any
+ */
+void fw_directory_age(struct fw_directory *directory, unsigned shard, uint64_t now_ms);
 
 /* Frees all topics; no worker is left. */
 void fw_directory_clear(struct fw_directory *directory);

@@ -14,6 +14,12 @@
 #define SAMPLE_TOPICS 5u
 /* What is let go of at once in another shard, so that its lock is taken once for many messages. */
 #define SPARE_BYTES ((size_t)64 * 1024)
+/* What a lowered ceiling lets go of under one lock, and in one call; topics of a shard that are
+ * looked at for old messages at once, and the messages they may let go of. */
+#define LIMIT_MESSAGES_PER_LOCK 256u
+#define LIMIT_MESSAGES_MAX      65536u
+#define AGE_TOPICS_MAX          256u
+#define AGE_MESSAGES_MAX        256u
 
 static uint32_t oldest_of(const struct fw_topic *topic)
 {
@@ -61,6 +67,11 @@ static void release(struct fw_directory *directory, size_t bytes)
         atomic_fetch_sub_explicit(&directory->held_bytes, bytes, memory_order_relaxed);
 }
 
+static uint64_t ceiling_of(const struct fw_directory *directory)
+{
+    return atomic_load_explicit(&directory->held_bytes_max, memory_order_relaxed);
+}
+
 /* ---- room ------------------------------------------------------------------------------------ */
 
 /* Lets go of one of the oldest messages of a locked shard, which holds some. */
@@ -104,17 +115,16 @@ static struct fw_shard *oldest_shard(struct fw_directory *directory)
  */
 static bool promise(struct fw_directory *directory, struct fw_shard *own, size_t bytes)
 {
+    uint64_t bytes_max = ceiling_of(directory);
     uint64_t before =
         atomic_fetch_add_explicit(&directory->held_bytes, bytes, memory_order_relaxed);
-    while (FW_UNLIKELY(before + bytes > directory->held_bytes_max)) {
+    while (FW_UNLIKELY(before + bytes > bytes_max)) {
         struct fw_shard *shard = oldest_shard(directory);
         /* Trying cannot deadlock: who holds the other's lock tries for ours. */
         bool other = shard != NULL && shard != own && pthread_mutex_trylock(&shard->lock) == 0;
         if (other) {
-            size_t spare = SPARE_BYTES < directory->held_bytes_max / 64
-                               ? SPARE_BYTES
-                               : (size_t)(directory->held_bytes_max / 64);
-            uint64_t until = directory->held_bytes_max - (spare < bytes ? 0 : spare);
+            size_t spare = SPARE_BYTES < bytes_max / 64 ? SPARE_BYTES : (size_t)(bytes_max / 64);
+            uint64_t until = bytes_max - (spare < bytes ? 0 : spare);
             while (shard->held != NULL &&
                    atomic_load_explicit(&directory->held_bytes, memory_order_relaxed) > until)
                 drop_old(directory, shard);
@@ -154,6 +164,53 @@ void fw_directory_hold(struct fw_directory *directory, struct fw_shard *shard,
                         topic->used_ms); /* who is not published to */
     if (shard->held != NULL)
         shard->held = shard->held->held_next;
+}
+
+/* Above the ceiling: whether one is to go. */
+static bool is_over(const struct fw_directory *directory)
+{
+    return fw_directory_held_bytes(directory) > ceiling_of(directory);
+}
+
+void fw_directory_limit(struct fw_directory *directory, uint64_t held_bytes_max)
+{
+    atomic_store_explicit(&directory->held_bytes_max, held_bytes_max, memory_order_relaxed);
+    for (unsigned dropped = 0; is_over(directory) && dropped < LIMIT_MESSAGES_MAX;) {
+        struct fw_shard *shard = oldest_shard(directory);
+        if (shard == NULL) /* what is held is promised, not there yet */
+            return;
+        pthread_mutex_lock(&shard->lock);
+        for (unsigned i = 0; i < LIMIT_MESSAGES_PER_LOCK && shard->held != NULL; i++) {
+            if (!is_over(directory))
+                break;
+            drop_old(directory, shard);
+        }
+        dropped += LIMIT_MESSAGES_PER_LOCK;
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+void fw_directory_age(struct fw_directory *directory, unsigned shard_index, uint64_t now_ms)
+{
+    struct fw_shard *shard = &directory->shards[shard_index];
+    if (!atomic_load_explicit(&shard->holds, memory_order_relaxed))
+        return;
+    pthread_mutex_lock(&shard->lock);
+    unsigned messages = 0;
+    for (unsigned i = 0; i < AGE_TOPICS_MAX && shard->held != NULL && messages < AGE_MESSAGES_MAX;
+         i++) {
+        struct fw_topic *topic = shard->held;
+        shard->held = topic->held_next;
+        for (; topic->history.count > 0 && messages < AGE_MESSAGES_MAX; messages++) {
+            int32_t age_ms = (int32_t)((uint32_t)now_ms - oldest_of(topic));
+            if (age_ms <= (int32_t)topic->rules->history_age_ms)
+                break;
+            release(directory, fw_history_drop(&topic->history));
+        }
+        if (topic->history.count == 0)
+            fw_directory_forget(directory, shard, topic);
+    }
+    pthread_mutex_unlock(&shard->lock);
 }
 
 void fw_directory_expire(struct fw_directory *directory, struct fw_shard *shard,

@@ -114,6 +114,16 @@ static int check_options(struct fw_server *server)
     return 0;
 }
 
+static int check_memory(struct fw_server *server)
+{
+    struct fw_server_options *options = &server->options;
+    if (options->memory_bytes_max == FW_MEMORY_AUTO)
+        options->memory_bytes_max = fw_memory_cgroup_max() / 4 * 3;
+    if (options->memory_bytes_max != 0 && options->memory_bytes_max < FW_MEMORY_MIN)
+        return usage(server, "memory_bytes_max must be at least 33554432 (32 MiB)");
+    return 0;
+}
+
 static int check_topics(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -221,23 +231,44 @@ static void share_slots(struct fw_server *server)
     uint32_t wanted = server->options.connections_max;
     if (wanted != 0 && (wanted + workers - 1) / workers < each)
         each = (wanted + workers - 1) / workers;
+    each = each < FW_CONNS_SLOTS_MAX ? each : FW_CONNS_SLOTS_MAX;
     server->slots_max = each == 0 ? 1 : each;
 }
 
 /* ---- creation -------------------------------------------------------------------------------- */
+
+static int create_memory(struct fw_server *server)
+{
+    struct fw_memory *memory = fw_mem_zero(sizeof *memory);
+    if (memory == NULL)
+        return -ENOMEM;
+    server->memory = memory;
+    return fw_memory_init(memory, server->options.memory_bytes_max,
+                          server->options.history_total_bytes);
+}
+
+static void destroy_memory(struct fw_server *server)
+{
+    if (server->memory != NULL)
+        fw_memory_clear(server->memory);
+    fw_mem_free(server->memory);
+    fw_mem_free(server->sweeps);
+}
 
 static int create_parts(struct fw_server *server)
 {
     unsigned count = server->workers_count;
     server->workers = fw_mem_zero(sizeof(struct fw_worker *) * count);
     server->mailboxes = fw_mem_zero(sizeof(struct fw_mailbox *) * count);
-    if (server->workers == NULL || server->mailboxes == NULL)
+    server->sweeps = fw_mem_zero(sizeof(struct fw_memory_sweep *) * count);
+    if (server->workers == NULL || server->mailboxes == NULL || server->sweeps == NULL)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         server->workers[i] = fw_worker_create(server, i);
         if (server->workers[i] == NULL)
             return -ENOMEM;
         server->mailboxes[i] = &server->workers[i]->mailbox;
+        server->sweeps[i] = &server->workers[i]->sweep;
     }
     return fw_acceptor_init(&server->acceptor, server);
 }
@@ -262,6 +293,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     if (result == 0)
         result = check_topics(server);
     if (result == 0)
+        result = check_memory(server);
+    if (result == 0)
         result = check_zlib(server);
     if (result == 0)
         result = fw_server_tls_create(server);
@@ -276,13 +309,15 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     }
     if (result == 0)
         result = make_topic_rules(server);
+    if (result == 0)
+        result = create_memory(server);
     if (result == 0) {
         fw_directory_init(&server->directory, random, server->options.topics_max,
                           server->workers_count, server->mailboxes);
         fw_directory_set_rules(&server->directory, server->topic_rules, server->topic_rules_count,
-                               server->options.history_total_bytes);
+                               server->memory->history_bytes_max);
         if (server->options.feed)
-            fw_json_use_own_heap();
+            fw_json_seed();
         server->has_directory = true;
         *server_out = server;
         return 0;
@@ -329,6 +364,7 @@ void fw_server_destroy(fw_server *server)
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
+    destroy_memory(server);
     fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
@@ -490,6 +526,8 @@ static int check_publish(const struct fw_server *server, struct fw_bytes topic,
                          const struct fw_publication *publication)
 {
     struct fw_bytes payload = publication->payload;
+    if (FW_UNLIKELY(fw_memory_full(server->memory)))
+        return FW_ERR_BUSY;
     if (atomic_load_explicit(&server->stopping, memory_order_relaxed))
         return FW_ERR_CLOSED;
     if (!fw_topic_name_valid(topic))
@@ -527,6 +565,12 @@ int fw_server_publish(struct fw_server *server, struct fw_bytes topic,
     return result;
 }
 
+void fw_server_wake_workers(struct fw_server *server)
+{
+    for (unsigned i = 0; i < server->workers_count; i++)
+        fw_engine_wake(server->workers[i]->engine);
+}
+
 int fw_publish(fw_server *server, const char *topic, enum fw_message_type type, const void *bytes,
                size_t bytes_count, struct fw_published *published_out)
 {
@@ -558,8 +602,10 @@ int fw_publish_with(fw_server *server, const char *topic, enum fw_message_type t
     };
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    return fw_server_publish(server, fw_bytes_of(topic), &publication, now_ms,
-                             published_out == NULL ? &ignored : published_out);
+    int result = fw_server_publish(server, fw_bytes_of(topic), &publication, now_ms,
+                                   published_out == NULL ? &ignored : published_out);
+    fw_mem_settle(); /* the thread may be gone next */
+    return result;
 }
 
 int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *info_out)
@@ -586,6 +632,34 @@ uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
     return load(&server->workers[worker]->opened) - gone;
 }
 
+static uint64_t not_below_zero(int64_t bytes)
+{
+    return bytes > 0 ? (uint64_t)bytes : 0;
+}
+
+/* What is written by sweeps is as old as the last one; the next is asked for here. */
+static void add_memory(const struct fw_server *server, struct fw_server_stats *stats)
+{
+    struct fw_memory *memory = server->memory;
+    stats->memory_bytes = fw_memory_resident(memory);
+    stats->memory_peak_bytes = load(&memory->peak_bytes);
+    stats->memory_bytes_max = memory->bytes_max;
+    stats->memory_pressure = atomic_load_explicit(&memory->pressure, memory_order_relaxed);
+    stats->heap_bytes = not_below_zero(fw_mem_bytes());
+    stats->history_bytes = fw_directory_held_bytes(&server->directory);
+    for (unsigned i = 0; i < server->workers_count; i++) {
+        const struct fw_worker *worker = server->workers[i];
+        for (unsigned class = 0; class < FW_OWED_CLASSES; class ++)
+            stats->output_bytes += load(&worker->sweep.owed_bytes[class]);
+        stats->input_bytes += load(&worker->sweep.input_bytes);
+        stats->output_bytes -= load(&worker->sweep.input_bytes);
+        stats->memory_closed += load(&worker->sweep.ended);
+        stats->mailbox_bytes +=
+            atomic_load_explicit(&worker->mailbox.waiting_bytes, memory_order_relaxed);
+    }
+    atomic_fetch_add_explicit(&memory->orders, 1, memory_order_relaxed);
+}
+
 void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
 {
     *stats_out = (struct fw_server_stats){0};
@@ -603,8 +677,7 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->tls_resumed += load(&worker->tls_resumed);
         stats_out->tls_failed += load(&worker->tls_failed);
     }
-    if (server->tls_place != NULL) {
-        int64_t bytes = fw_tls_memory().bytes;
-        stats_out->tls_bytes = bytes > 0 ? (uint64_t)bytes : 0;
-    }
+    if (server->tls_place != NULL)
+        stats_out->tls_bytes = not_below_zero(fw_tls_memory().bytes);
+    add_memory(server, stats_out);
 }

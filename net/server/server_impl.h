@@ -20,6 +20,7 @@
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
 #include "net/server/mailbox.h"
+#include "net/server/memory.h"
 #include "net/tls/tls.h"
 #include "session/compress.h"
 
@@ -45,6 +46,8 @@ struct fw_worker {
     pthread_mutex_t slow_lock; /* of what is next */
     struct fw_slow_report slow_report;
     uint64_t slow_report_ms; /* the worker's own */
+    struct fw_memory_sweep sweep;
+    uint64_t age_ms; /* when histories are looked through next */
 
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
@@ -101,6 +104,8 @@ struct fw_server {
     struct fw_mailbox **mailboxes;
     struct fw_acceptor acceptor;
     struct fw_directory directory;
+    struct fw_memory *memory; /* apart, so that reading figures may ask for them */
+    struct fw_memory_sweep **sweeps;
     struct fw_topic_rules *topic_rules; /* the general ones first */
     size_t topic_rules_count;
     bool has_directory;
@@ -131,6 +136,11 @@ void fw_worker_destroy(struct fw_worker *worker);
 /* The worker's life, on its own thread: makes the engine, tells the server, runs, cleans up. */
 void *fw_worker_main(void *worker);
 
+/* worker_memory.c: what each turn does about memory; at its end. */
+void fw_worker_mind_memory(struct fw_worker *worker);
+/* How long the worker may wait for that: ms, -1 for ever. */
+int fw_worker_memory_wait_ms(const struct fw_worker *worker);
+
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
 void fw_acceptor_clear(struct fw_acceptor *acceptor);
@@ -148,6 +158,7 @@ void fw_server_log_line(void *server, int level, const char *line);
 bool fw_server_thread_ready(struct fw_server *server, int status);
 bool fw_server_wait_ready(struct fw_server *server, unsigned threads_count);
 void fw_server_thread_ended(struct fw_server *server);
+void fw_server_wake_workers(struct fw_server *server);
 int fw_server_publish(struct fw_server *server, struct fw_bytes topic,
                       const struct fw_publication *publication, uint64_t now_ms,
                       struct fw_published *published_out);

@@ -102,6 +102,8 @@ static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
                         struct fw_joined *joined_out)
 {
     struct fw_worker *worker = worker_of(session);
+    if (FW_UNLIKELY(worker->conns.host.pressure >= FW_PRESSURE_HOLD))
+        return FW_ERR_MEMORY;
     return fw_directory_subscribe(&worker->server->directory, worker->index, topic,
                                   worker->conns.host.now_ms, since, subscription, joined_out);
 }
@@ -302,6 +304,7 @@ static void on_turn(void *owner)
     bool idle = deliver_inbox(worker);
     fw_session_catch_up(&worker->conns.host);
     report_slow(worker);
+    fw_worker_mind_memory(worker);
     if (worker->told_stop && !worker->said_goodbye && idle) {
         worker->said_goodbye = true;
         fw_conns_stop(&worker->conns);
@@ -401,6 +404,9 @@ static int wait_ms(const struct fw_worker *worker)
         (worker->told_stop && !worker->said_goodbye))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
+    int memory_wait = fw_worker_memory_wait_ms(worker);
+    if (wait < 0 || (memory_wait >= 0 && memory_wait < wait))
+        wait = memory_wait;
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))
         return (int)FW_WHEEL_TICK_MS;
     return wait;
@@ -432,6 +438,7 @@ void *fw_worker_main(void *argument)
     if (server->tls_place != NULL)
         fw_tls_thread_stop();
     fw_compressor_clear(&worker->compressor);
+    fw_mem_settle();
     fw_server_thread_ended(server);
     return NULL;
 }

@@ -20,6 +20,7 @@ enum flag {
     FLAG_MAX_FRAGMENTS,
     FLAG_MAX_OUTPUT,
     FLAG_MAX_CONNECTIONS,
+    FLAG_MEMORY_MAX,
     FLAG_PING_INTERVAL,
     FLAG_HANDSHAKE_TIMEOUT,
     FLAG_ALLOW_ORIGIN,
@@ -53,6 +54,8 @@ static const char common_help[] =
     "  --max-fragments N         most frames of one message, 0 for any number (128)\n"
     "  --max-output BYTES        what a connection may owe before it is too slow (1048576)\n"
     "  --max-connections N       all workers together (what RLIMIT_NOFILE allows)\n"
+    "  --memory-max BYTES        what the process may take, 0 for any amount (auto: 3/4 of the\n"
+    "                            control group's limit)\n"
     "  --ping-interval SECONDS   silence before a ping, 0 for never (25)\n"
     "  --handshake-timeout SECONDS (5)\n"
     "  --allow-origin ORIGIN     a browser origin besides our own; repeatable; * for every one\n"
@@ -88,6 +91,7 @@ static const struct option flags[] = {
     {"max-fragments", required_argument, NULL, FLAG_MAX_FRAGMENTS},
     {"max-output", required_argument, NULL, FLAG_MAX_OUTPUT},
     {"max-connections", required_argument, NULL, FLAG_MAX_CONNECTIONS},
+    {"memory-max", required_argument, NULL, FLAG_MEMORY_MAX},
     {"ping-interval", required_argument, NULL, FLAG_PING_INTERVAL},
     {"handshake-timeout", required_argument, NULL, FLAG_HANDSHAKE_TIMEOUT},
     {"allow-origin", required_argument, NULL, FLAG_ALLOW_ORIGIN},
@@ -241,6 +245,15 @@ static bool read_topic(struct settings *settings)
     return false;
 }
 
+static bool read_memory(int flag, uint64_t *bytes_out)
+{
+    if (strcmp(optarg, "auto") == 0) {
+        *bytes_out = FW_MEMORY_AUTO;
+        return true;
+    }
+    return read_number(flag, 0, UINT64_MAX - 1, bytes_out);
+}
+
 static bool read_flag(struct settings *settings, int flag)
 {
     struct fw_server_options *options = &settings->options;
@@ -262,6 +275,8 @@ static bool read_flag(struct settings *settings, int flag)
         return true;
     case FLAG_MAX_OUTPUT:
         return read_32(flag, 4096, 1u << 30, &options->output_bytes_max);
+    case FLAG_MEMORY_MAX:
+        return read_memory(flag, &options->memory_bytes_max);
     case FLAG_MAX_CONNECTIONS:
         return read_32(flag, 1, 1000000000, &options->connections_max);
     case FLAG_PING_INTERVAL:
@@ -356,6 +371,7 @@ static bool check_tls(struct settings *settings)
 int flags_read(struct settings *settings, bool serve, int argc, char **argv)
 {
     *settings = (struct settings){.options = FW_SERVER_OPTIONS};
+    settings->options.memory_bytes_max = FW_MEMORY_AUTO;
     int flag;
     optind = 1;
     while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {

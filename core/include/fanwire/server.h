@@ -105,13 +105,19 @@ struct fw_server_options {
     uint32_t history_age_ms;      /* 300000 */
     uint64_t history_bytes;       /* of one topic, with what each message costs: 1 MiB */
     uint64_t history_total_bytes; /* of all topics; the oldest messages go first: 256 MiB */
+    /* What the whole process may have in memory (RSS), 32 MiB at least; 0: any. The server acts
+     * from 80 % of it on, so that it stays below: fanwire(1), MEMORY. The kernel's socket buffers
+     * are not in it. FW_MEMORY_AUTO: three quarters of the control group's limit, any without one.
+     */
+    uint64_t memory_bytes_max;
     /* What topics whose names begin so have of their own; the longest prefix counts. */
     const struct fw_topic_settings *topic_settings;
     size_t topic_settings_count;
 };
 
-#define FW_UNLIMITED  UINT32_MAX
-#define FW_NO_HISTORY UINT32_MAX
+#define FW_UNLIMITED   UINT32_MAX
+#define FW_NO_HISTORY  UINT32_MAX
+#define FW_MEMORY_AUTO UINT64_MAX
 #define FW_SERVER_OPTIONS                                                                          \
     {                                                                                              \
         .size = sizeof(struct fw_server_options)                                                   \
@@ -184,7 +190,20 @@ struct fw_server_stats {
     uint64_t tls_handshakes;     /* done, ever */
     uint64_t tls_resumed;        /* of these, by a ticket */
     uint64_t tls_failed;         /* refused, broken off, too slow, or ended by a broken record */
-    uint64_t tls_bytes; /* heap of the TLS library, this process's other servers included */
+    uint64_t tls_bytes;         /* heap of the TLS library, this process's other servers included */
+    uint64_t memory_bytes;      /* of the process, resident (RSS) */
+    uint64_t memory_peak_bytes; /* the most that a look at it has found; 0 without a ceiling */
+    uint64_t memory_bytes_max;  /* the ceiling; 0: none */
+    uint64_t memory_pressure;   /* 0 to 4: below 80 %, 80, 85, 90, 95 % of it */
+    uint64_t memory_closed;     /* connections closed for want of memory */
+    uint64_t heap_bytes;    /* of the library, this process's other servers included; of them: */
+    uint64_t history_bytes; /* held of all topics */
+    uint64_t mailbox_bytes; /* published, not fanned out yet */
+    /* What connections were owed, bytes that they share counted for each, and the places those
+     * stand in; and what came of them and waits: as of the last look, and one is made for each call
+     * of this function. */
+    uint64_t output_bytes;
+    uint64_t input_bytes;
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 
