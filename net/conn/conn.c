@@ -101,6 +101,7 @@ void fw_conns_clear(struct fw_conns *conns)
         conn->flags = 0;
         conns->live_count--;
     }
+    fw_session_host_clear(&conns->host);
     fw_conns_tls_destroy(conns);
     drop_pieces(conns);
     fw_arena_clear(&conns->arena);
@@ -257,7 +258,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
     struct fw_session *session = &conn->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain)
+        if (session->held != NULL || session->wants_drain || session->resumes ||
+            session->answered || session->slow)
             fw_session_drained(session);
         steer(conns, conn);
         return false;
@@ -314,7 +316,8 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
     return !fw_outq_empty(&session->outq) || !fw_outq_empty(wire) || session->end != FW_END_NOT ||
-           session->held != NULL || session->wants_drain || (conn->flags & CONN_PAUSED);
+           session->held != NULL || session->wants_drain || session->resumes || session->answered ||
+           session->slow || (conn->flags & CONN_PAUSED);
 }
 
 /* Arena bytes that stay queued beyond this turn move to the heap. */

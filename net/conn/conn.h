@@ -32,7 +32,7 @@ struct fw_conn {
     struct fw_timer timer;
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 168, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u

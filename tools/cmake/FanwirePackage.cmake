@@ -16,7 +16,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/fanwire TYPE INCLUDE FILES_
 # moved tree work. Absolute folders, which some distributions configure, stay as they are.
 # The archive needs wolfSSL beside it: the system's is found as others are, one of our own lies next to
 # libfanwire.a under a name that nobody else's has. The shared library brings its own.
-set(FANWIRE_PC_REQUIRES_PRIVATE "liburing, zlib")
+set(FANWIRE_PC_REQUIRES_PRIVATE "liburing, zlib, jansson")
 set(FANWIRE_PC_LIBS_PRIVATE "-pthread")
 set(FANWIRE_WOLFSSL_ARCHIVE "")
 if(FANWIRE_WOLFSSL_USED STREQUAL "system")

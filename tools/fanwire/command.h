@@ -12,6 +12,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 #define LISTEN_MAX  16
 #define ORIGINS_MAX 32
+#define TOPICS_MAX  64
 #define HOSTS_MAX   32
 #define CERTS_MAX   64
 
@@ -22,6 +23,8 @@ struct settings {
     unsigned listen_count;
     const char *origins[ORIGINS_MAX + 1];
     unsigned origins_count;
+    struct fw_topic_settings topics[TOPICS_MAX];
+    unsigned topics_count;
     const char *hosts[HOSTS_MAX + 1];
     unsigned hosts_count;
     const char *certs[CERTS_MAX + 1];

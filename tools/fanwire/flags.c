@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define AGE_SECONDS_MAX 604800 /* a week */
+
 enum flag {
     FLAG_LISTEN = 256,
     FLAG_WORKERS,
@@ -34,6 +36,11 @@ enum flag {
     FLAG_DEMO,
     FLAG_INSECURE_PUBLISH,
     FLAG_MAX_PUBLISH,
+    FLAG_HISTORY,
+    FLAG_HISTORY_BYTES,
+    FLAG_HISTORY_AGE,
+    FLAG_HISTORY_MAX,
+    FLAG_TOPIC,
     FLAG_MAX_TOPICS,
 };
 
@@ -64,6 +71,13 @@ static const char serve_help[] =
     "  --demo                    publish a ticker of made-up prices\n"
     "  --insecure-publish        allow publishing from other hosts without a credential\n"
     "  --max-publish BYTES       largest published message (1048576)\n"
+    "  --history COUNT           messages kept of each topic, 0 for none (64)\n"
+    "  --history-bytes BYTES     the same in bytes (1048576)\n"
+    "  --history-age SECONDS     the same in time (300)\n"
+    "  --history-max BYTES       kept of all topics together (268435456)\n"
+    "  --topic PREFIX:SETTINGS   of the topics of a prefix; repeatable: history=N, bytes=N, "
+    "age=N,\n"
+    "                            policy=disconnect|drop-oldest|latest, separated by commas\n"
     "  --max-topics N            (65536)\n";
 
 static const struct option flags[] = {
@@ -90,6 +104,11 @@ static const struct option flags[] = {
     {"demo", no_argument, NULL, FLAG_DEMO},
     {"insecure-publish", no_argument, NULL, FLAG_INSECURE_PUBLISH},
     {"max-publish", required_argument, NULL, FLAG_MAX_PUBLISH},
+    {"history", required_argument, NULL, FLAG_HISTORY},
+    {"history-bytes", required_argument, NULL, FLAG_HISTORY_BYTES},
+    {"history-age", required_argument, NULL, FLAG_HISTORY_AGE},
+    {"history-max", required_argument, NULL, FLAG_HISTORY_MAX},
+    {"topic", required_argument, NULL, FLAG_TOPIC},
     {"max-topics", required_argument, NULL, FLAG_MAX_TOPICS},
     {NULL, 0, NULL, 0},
 };
@@ -161,6 +180,67 @@ static bool add_string(int flag, const char **list, unsigned *count, unsigned mo
     return true;
 }
 
+/* One of the settings of --topic. */
+static bool read_topic_setting(struct fw_topic_settings *topic, const char *name, const char *value)
+{
+    static const char *const policies[] = {"disconnect", "drop-oldest", "latest"};
+    char *end;
+    for (int i = 0; strcmp(name, "policy") == 0 && i < 3; i++) {
+        if (strcmp(value, policies[i]) != 0)
+            continue;
+        topic->policy = (enum fw_slow_policy)i;
+        return true;
+    }
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || errno != 0)
+        return false;
+    if (strcmp(name, "history") == 0 && number <= 1u << 24)
+        topic->history_count = number == 0 ? FW_NO_HISTORY : (uint32_t)number;
+    else if (strcmp(name, "bytes") == 0 && number > 0)
+        topic->history_bytes = number;
+    else if (strcmp(name, "age") == 0 && number > 0 && number <= AGE_SECONDS_MAX)
+        topic->history_age_ms = (uint32_t)number * 1000;
+    else
+        return false;
+    return true;
+}
+
+/* PREFIX:NAME=VALUE,... A prefix may hold colons: the settings are behind the last one. The
+ * argument is cut where it stands. */
+static bool read_topic(struct settings *settings)
+{
+    char *colon = strrchr(optarg, ':');
+    if (settings->topics_count == TOPICS_MAX) {
+        fprintf(stderr, "fanwire: --topic may be given %d times\n", TOPICS_MAX);
+        return false;
+    }
+    struct fw_topic_settings *topic = &settings->topics[settings->topics_count++];
+    *topic = (struct fw_topic_settings){.prefix = optarg};
+    if (colon != NULL)
+        *colon = '\0';
+    char *rest = colon == NULL ? NULL : colon + 1;
+    for (char *setting = rest; setting != NULL; setting = rest) {
+        rest = strchr(setting, ',');
+        if (rest != NULL)
+            *rest++ = '\0';
+        char *value = strchr(setting, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        if (value != NULL && read_topic_setting(topic, setting, value))
+            continue;
+        fprintf(stderr,
+                "fanwire: --topic %s: '%s%s%s' is none of history=N, bytes=N, age=SECONDS, "
+                "policy=disconnect|drop-oldest|latest\n",
+                optarg, setting, value == NULL ? "" : "=", value == NULL ? "" : value);
+        return false;
+    }
+    if (colon != NULL)
+        return true;
+    fprintf(stderr, "fanwire: --topic takes PREFIX:SETTINGS, not '%s'\n", optarg);
+    return false;
+}
+
 static bool read_flag(struct settings *settings, int flag)
 {
     struct fw_server_options *options = &settings->options;
@@ -224,6 +304,21 @@ static bool read_flag(struct settings *settings, int flag)
         return true;
     case FLAG_MAX_PUBLISH:
         return read_32(flag, 1, 1u << 30, &options->publish_bytes_max);
+    case FLAG_HISTORY:
+        if (!read_32(flag, 0, 1u << 24, &options->history_count))
+            return false;
+        if (options->history_count == 0)
+            options->history_count = FW_NO_HISTORY;
+        return true;
+    case FLAG_HISTORY_BYTES:
+        return read_number(flag, 1, UINT64_MAX, &options->history_bytes);
+    case FLAG_HISTORY_AGE:
+        return read_number(flag, 1, AGE_SECONDS_MAX, &number) &&
+               (options->history_age_ms = (uint32_t)number * 1000, true);
+    case FLAG_HISTORY_MAX:
+        return read_number(flag, 1, UINT64_MAX, &options->history_total_bytes);
+    case FLAG_TOPIC:
+        return read_topic(settings);
     case FLAG_MAX_TOPICS:
         return read_32(flag, 64, 1000000000, &options->topics_max);
     default:
@@ -284,6 +379,8 @@ int flags_read(struct settings *settings, bool serve, int argc, char **argv)
         return EXIT_USAGE;
     if (settings->listen_count == 0)
         settings->listen[settings->listen_count++] = "127.0.0.1:8080";
+    settings->options.topic_settings = settings->topics;
+    settings->options.topic_settings_count = settings->topics_count;
     if (settings->origins_count > 0)
         settings->options.allow_origins = settings->origins;
     if (settings->hosts_count > 0)

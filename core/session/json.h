@@ -1,0 +1,49 @@
+/* json.h: JSON from strangers, bounded before it is parsed; and strings on their way out.
+ *
+ * Thread: any, but fw_json_use_own_heap.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_SESSION_JSON_H
+#define FW_SESSION_JSON_H
+
+#include "base/bytes.h"
+#include "session/session.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Makes jansson use base/mem.h, and seeds its hash. Once, before other threads use it; twice does
+ * nothing. It holds for the whole process. */
+void fw_json_use_own_heap(void);
+
+/* Parses one object of at most FW_JSON_DEPTH_MAX levels, whose keys are unique.
+ *
+ * object_out   the caller's reference, on success
+ * returns      0
+ * errors       FW_ERR_JSON, -ENOMEM
+ */
+int fw_json_parse(struct fw_bytes text, json_t **object_out);
+
+/* What a command or a line of a batch publishes.
+ *
+ * object       with "text" (a string), "json" (any value) or "base64"; "key" and "expires"
+ * (seconds) or not publication_out  borrows from object and from *block_out block_out    the
+ * caller's to free by fw_mem_free, NULL when there is none returns      0 errors FW_ERR_COMMAND,
+ * -ENOMEM
+ */
+int fw_json_publication(const json_t *object, struct fw_publication *publication_out,
+                        void **block_out);
+
+/* The string member of a name, or an empty one with at NULL. */
+struct fw_bytes fw_json_string(const json_t *object, const char *name);
+
+/* Octets that fw_json_quote writes; and the writing of valid UTF-8 as a JSON string.
+ *
+ * returns      octets written
+ */
+size_t fw_json_quoted_bytes(struct fw_bytes text);
+size_t fw_json_quote(struct fw_bytes text, uint8_t *out);
+
+#endif
