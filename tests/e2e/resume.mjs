@@ -151,8 +151,12 @@ async function behindNginx(browser, server) {
     if (page !== null) {
       await eventually('the stream was cut and came back', () => page.evaluate(() => window.opened > 1), 20_000);
     }
+    const streamGot = () => (page === null ? MESSAGES : page.evaluate(() => window.got.length));
     await eventually('all came', async () => socketGot.length >= MESSAGES && pollGot.length >= MESSAGES
-      && (page === null || await page.evaluate((n) => window.got.length >= n, MESSAGES)), 20_000);
+      && await streamGot() >= MESSAGES, 20_000).catch(async (error) => {
+      throw new Error(`${error.message}: ${socketGot.length} by WebSocket, ${pollGot.length} by polls, `
+        + `${await streamGot()} by the stream, of ${MESSAGES}; nginx: ${nginx.errors()}`);
+    });
     socketState.done = true;
     pollState.done = true;
     pollState.abort.abort();

@@ -408,12 +408,12 @@ static void torture(enum fw_engine_choice engine, uint32_t history_count)
     free(torture);
 }
 
-SERVER_TEST(resume, misses_nothing_and_repeats_nothing_however_it_is_cut, 300)
+SERVER_TEST_AND_TLS(resume, misses_nothing_and_repeats_nothing_however_it_is_cut, 300)
 {
     torture(engine, OFFSETS_MAX);
 }
 
-SERVER_TEST(resume, is_told_of_each_gap_when_the_history_does_not_reach, 300)
+SERVER_TEST_AND_TLS(resume, is_told_of_each_gap_when_the_history_does_not_reach, 300)
 {
     torture(engine, 40);
 }

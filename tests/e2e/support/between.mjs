@@ -87,7 +87,8 @@ http {
 `;
 }
 
-/* nginx in front of a port. reload() makes it end its connections a second later. */
+/* nginx in front of a port. reload() makes it end its connections a second later; errors() is the
+ * end of its log. */
 export async function startNginx(upstream) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'fanwire-nginx-'));
   const port = await freePort();
@@ -108,5 +109,10 @@ export async function startNginx(upstream) {
     socket.on('connect', () => { socket.destroy(); resolve(true); });
     socket.on('error', () => resolve(false));
   }));
-  return { port, url: `http://127.0.0.1:${port}`, reload: () => child.kill('SIGHUP') };
+  return {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    reload: () => child.kill('SIGHUP'),
+    errors: () => fs.readFileSync(path.join(folder, 'errors'), 'utf8').slice(-500),
+  };
 }
