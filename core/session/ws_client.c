@@ -186,7 +186,8 @@ static void fail(struct fw_session *session, int status)
 
 static struct fw_response response_of(const struct fw_ws_dial *dial)
 {
-    return (struct fw_response){.head = &dial->head, .bytes = dial->bytes + dial->at};
+    const uint8_t *bytes = dial->bytes != NULL ? dial->bytes + dial->at : NULL;
+    return (struct fw_response){.head = &dial->head, .bytes = bytes};
 }
 
 static int append(struct fw_ws_dial *dial, const uint8_t *bytes, size_t count)
