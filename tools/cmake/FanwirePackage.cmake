@@ -14,7 +14,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/core/include/fanwire TYPE INCLUDE FILES_
 
 # Paths in fanwire.pc start from where the file itself lies, so that `cmake --install --prefix` and a
 # moved tree work. Absolute folders, which some distributions configure, stay as they are.
-set(FANWIRE_PC_REQUIRES_PRIVATE "liburing, wolfssl, zlib")
+set(FANWIRE_PC_REQUIRES_PRIVATE "liburing, wolfssl, zlib, jansson")
 if(IS_ABSOLUTE "${CMAKE_INSTALL_LIBDIR}" OR IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")
   set(FANWIRE_PC_PREFIX ${CMAKE_INSTALL_PREFIX})
   set(FANWIRE_PC_INCLUDEDIR ${CMAKE_INSTALL_FULL_INCLUDEDIR})

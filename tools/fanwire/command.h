@@ -46,6 +46,7 @@ int run_server(struct settings *settings, void (*started)(fw_server *server),
 /* The subcommands. */
 int serve_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
+int token_main(int argc, char **argv);
 
 /* demo.c: a ticker of a few dozen symbols, published by a thread of its own. */
 void demo_start(fw_server *server);

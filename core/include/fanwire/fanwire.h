@@ -27,5 +27,6 @@
 #include <fanwire/conn.h>
 #include <fanwire/pubsub.h>
 #include <fanwire/server.h>
+#include <fanwire/token.h>
 
 #endif

@@ -78,7 +78,23 @@ extern "C" {
     X(FW_ERR_WS_FRAGMENTS_TOO_MANY, -10215, 1009, "the message has more fragments than the limit") \
     X(FW_ERR_WS_INFLATE, -10216, 1007, "the compressed message is malformed")                      \
     X(FW_ERR_WS_MEMORY, -10217, 1011, "out of memory for this message")                            \
-    X(FW_ERR_WS_CONTROL_FLOOD, -10218, 1008, "control frames come faster than the limit")
+    X(FW_ERR_WS_CONTROL_FLOOD, -10218, 1008, "control frames come faster than the limit")          \
+    /* credentials and rights (RFC 6750, RFC 7515, RFC 7519) */                                    \
+    X(FW_ERR_KEY, -10301, 0, "a key is a JWK, a JWK set, PEM, or a secret of 32 octets or more")   \
+    X(FW_ERR_CREDENTIAL, -10302, 401, "this needs a credential")                                   \
+    X(FW_ERR_CREDENTIAL_WRONG, -10303, 401, "the credential is not valid")                         \
+    X(FW_ERR_CREDENTIAL_TWICE, -10304, 400, "more than one credential was sent")                   \
+    X(FW_ERR_FORBIDDEN, -10305, 403, "the credential does not allow this")                         \
+    X(FW_ERR_TOKEN_MALFORMED, -10306, 401, "the token is not a JSON Web Token of at most 8 KiB")   \
+    X(FW_ERR_TOKEN_ALGORITHM, -10307, 401, "the token's algorithm is not that of its key")         \
+    X(FW_ERR_TOKEN_KEY, -10308, 401, "the token's key is not known here")                          \
+    X(FW_ERR_TOKEN_SIGNATURE, -10309, 401, "the token's signature is wrong")                       \
+    X(FW_ERR_TOKEN_CLAIM, -10310, 401, "a claim of the token's is missing or malformed")           \
+    X(FW_ERR_TOKEN_EXPIRED, -10311, 401, "the token has expired")                                  \
+    X(FW_ERR_TOKEN_EARLY, -10312, 401, "the token is not valid yet")                               \
+    X(FW_ERR_TOKEN_AUDIENCE, -10313, 401, "the token is for another audience")                     \
+    X(FW_ERR_TOKEN_ISSUER, -10314, 401, "the token has another issuer")                            \
+    X(FW_ERR_COOKIE_ORIGIN, -10315, 403, "a cookie counts only from an origin that may connect")
 
 enum fw_status {
     FW_OK = 0,
