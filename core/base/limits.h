@@ -38,6 +38,7 @@ static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
 /* Times, ms. The handshake's is absolute from the accept: a dripped head does not extend it. */
 #define FW_HANDSHAKE_MS_DEFAULT 5000u
 #define FW_BODY_MS              10000u
+#define FW_AUTHORIZE_MS_DEFAULT 5000u
 #define FW_KEEP_ALIVE_IDLE_MS   15000u
 #define FW_PING_MS_DEFAULT      25000u
 #define FW_PONG_MS_DEFAULT      10000u

@@ -4,6 +4,7 @@
  */
 #include "session/feed.h"
 #include "base/check.h"
+#include "session/access.h"
 #include "session/origin.h"
 #include "session/session.h"
 
@@ -62,7 +63,9 @@ int fw_feed_subscribe(struct fw_request *request)
     struct fw_bytes list = topics_of(request);
     struct fw_bytes name;
     while (next_name(&list, &name)) {
-        int result = fw_session_subscribe(request->session, name);
+        int result = fw_access_may(request->session, FW_MAY_SUBSCRIBE, name);
+        if (result == 0)
+            result = fw_session_subscribe(request->session, name);
         if (result != 0 && result != FW_ERR_EXISTS) /* "a,a" is once a */
             return result;
     }
@@ -81,8 +84,11 @@ static void answer_info(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_topic_info info;
-    int result =
-        fw_topic_name_valid(name) ? session->host->up->info(session, name, &info) : FW_ERR_TOPIC;
+    int result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    if (!fw_topic_name_valid(name))
+        result = FW_ERR_TOPIC;
+    if (result == 0)
+        result = session->host->up->info(session, name, &info);
     if (result == FW_ERR_ABSENT) {
         fw_request_respond(request, 404, "text/plain; charset=utf-8", no_store,
                            fw_bytes_of("nobody has used this topic\n"));
@@ -131,7 +137,9 @@ static void publish(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_published published;
-    int result = session->host->up->publish(session, name, (uint8_t)type_of(request), request->body,
+    int result = fw_access_may(session, FW_MAY_PUBLISH, name);
+    if (result == 0)
+        result = session->host->up->publish(session, name, (uint8_t)type_of(request), request->body,
                                             &published);
     if (result == FW_ERR_NOT_UTF8) {
         fw_request_refuse_with(request, 400,

@@ -6,7 +6,9 @@
  * body does not extend them.
  *
  *   between requests --first byte--> head --whole--> body (POST) --whole--> answered
- *        ^      (whole at once: no pending)                                    |
+ *        ^      (whole at once: no pending)        |                           |
+ *        |                                          +--the program says who it is, later
+ *        |                                             (set aside whole: `waits`)--> answered
  *        +------------------------- keep-alive --------------------------------+
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -16,6 +18,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "proto/ws_handshake.h"
+#include "session/access.h"
 #include "session/compress.h"
 #include "session/feed.h"
 #include "session/origin.h"
@@ -34,16 +37,21 @@ struct fw_http_pending {
     uint8_t *bytes;
     size_t count;
     size_t capacity;
-    size_t head_bytes; /* 0 until the head is whole */
-    size_t wanted;     /* head and body, once the head is whole */
+    size_t head_bytes;                      /* 0 until the head is whole */
+    size_t wanted;                          /* head and body, once the head is whole */
+    struct fw_authorization *authorization; /* what the whole request waits for */
 };
 
 void fw_http_session_clear(struct fw_session *session)
 {
-    if (session->in.pending == NULL)
+    struct fw_http_pending *pending = session->in.pending;
+    if (pending == NULL)
         return;
-    fw_mem_free(session->in.pending->bytes);
-    fw_mem_free(session->in.pending);
+    if (pending->authorization != NULL)
+        pending->authorization->session = NULL;
+    session->waits = false;
+    fw_mem_free(pending->bytes);
+    fw_mem_free(pending);
     session->in.pending = NULL;
 }
 
@@ -72,7 +80,7 @@ static void refuse_request(struct fw_request *request, int error)
 }
 
 /* A browser's request must come from an origin that may; others send none. */
-static bool origin_allowed(const struct fw_request *request)
+bool fw_request_origin_allowed(const struct fw_request *request)
 {
     struct fw_bytes origin;
     struct fw_bytes host = {0};
@@ -98,10 +106,12 @@ static bool accept_websocket(struct fw_request *request, const char accept[FW_WS
                              const char *extensions)
 {
     struct fw_session *session = request->session;
+    bool offered = fw_ws_handshake_offers(request->head, request->bytes, FW_PROTOCOL_PLAIN);
+    const char *protocol = offered ? FW_PROTOCOL_PLAIN : NULL;
     uint8_t *at = fw_arena_reserve(session->host->arena, ACCEPT_BYTES_MAX);
     ssize_t count = -1;
     if (at != NULL)
-        count = fw_ws_handshake_accept(accept, NULL, extensions, (char *)at, ACCEPT_BYTES_MAX);
+        count = fw_ws_handshake_accept(accept, protocol, extensions, (char *)at, ACCEPT_BYTES_MAX);
     if (count < 0)
         return false;
     return fw_outq_push(&session->outq, at, (size_t)count, NULL) == 0;
@@ -160,7 +170,7 @@ static void upgrade(struct fw_request *request)
     char accept[FW_WS_ACCEPT_CHARS];
     char extensions[FW_WS_DEFLATE_TEXT_BYTES];
     int error = fw_ws_handshake_check(request->head, request->bytes, accept);
-    if (error == 0 && !origin_allowed(request))
+    if (error == 0 && !fw_request_origin_allowed(request))
         error = FW_ERR_HTTP_ORIGIN;
     bool topics = session->host->rules->feed && fw_feed_is_topics(request);
     /* Before it subscribes: a subscription says how its messages are encoded. */
@@ -180,13 +190,10 @@ static void upgrade(struct fw_request *request)
     ask_program(request, accept, agreed ? extensions : NULL);
 }
 
-static void answer(struct fw_request *request)
+/* It is known who sends it. */
+static void answer_identified(struct fw_request *request)
 {
     struct fw_session *session = request->session;
-    struct fw_bytes path = fw_request_path_bytes(request);
-    memcpy(request->path, path.at, path.count);
-    request->path[path.count] = '\0';
-
     if (wants_websocket(request)) {
         upgrade(request);
         return;
@@ -195,7 +202,7 @@ static void answer(struct fw_request *request)
         refuse_request(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
         return;
     }
-    if (request->head->method == FW_HTTP_POST && !origin_allowed(request)) {
+    if (request->head->method == FW_HTTP_POST && !fw_request_origin_allowed(request)) {
         refuse_request(request, FW_ERR_HTTP_ORIGIN);
         return;
     }
@@ -205,6 +212,25 @@ static void answer(struct fw_request *request)
     if (!request->answered)
         fw_request_respond(request, 404, "text/plain; charset=utf-8", NULL,
                            fw_bytes_of("there is nothing here\n"));
+}
+
+static void copy_path(struct fw_request *request)
+{
+    struct fw_bytes path = fw_request_path_bytes(request);
+    memcpy(request->path, path.at, path.count);
+    request->path[path.count] = '\0';
+}
+
+static void answer(struct fw_request *request)
+{
+    copy_path(request);
+    int error = fw_access_identify(request);
+    if (error == -ENOMEM)
+        fw_request_refuse_with(request, 503, fw_status_text(error));
+    else if (error != 0)
+        refuse_request(request, error);
+    else if (request->authorization == NULL)
+        answer_identified(request);
 }
 
 /* ---- from bytes to requests ------------------------------------------------------------------ */
@@ -227,9 +253,12 @@ static int body_bytes_of(const struct fw_session *session, const struct fw_http_
     return 0;
 }
 
-/* Handles a request whose head and body are at hand. */
-static void handle(struct fw_session *session, const struct fw_http_head *head,
-                   const uint8_t *bytes, size_t head_bytes, size_t body_bytes)
+/* Handles a request whose head and body are at hand.
+ *
+ * returns      what it waits for, to be set aside with it; NULL when it is answered
+ */
+static struct fw_authorization *handle(struct fw_session *session, const struct fw_http_head *head,
+                                       const uint8_t *bytes, size_t head_bytes, size_t body_bytes)
 {
     struct fw_request request = {
         .session = session,
@@ -238,8 +267,50 @@ static void handle(struct fw_session *session, const struct fw_http_head *head,
         .body = {bytes + head_bytes, body_bytes},
     };
     answer(&request);
+    if (session->phase == FW_PHASE_HTTP && request.authorization == NULL)
+        fw_session_set_timer(session, FW_KEEP_ALIVE_IDLE_MS);
+    return request.authorization;
+}
+
+/* The session has a pending request, and waits. What comes meanwhile is held. */
+static void await_decision(struct fw_session *session, struct fw_authorization *authorization)
+{
+    struct fw_http_pending *pending = session->in.pending;
+    if (pending == NULL) { /* there was no memory to set it aside: the session has ended */
+        authorization->session = NULL;
+        return;
+    }
+    pending->authorization = authorization;
+    session->waits = true;
+    fw_session_set_timer(session, session->host->rules->authorize_timeout_ms);
+}
+
+void fw_http_session_decided(struct fw_session *session,
+                             const struct fw_authorization *authorization)
+{
+    struct fw_http_pending *pending = session->in.pending;
+    fw_assert(session->waits && pending != NULL && pending->authorization == authorization);
+    pending->authorization = NULL;
+    session->in.pending = NULL;
+    session->waits = false;
+    struct fw_request request = {
+        .session = session,
+        .head = &pending->head,
+        .bytes = pending->bytes,
+        .body = {pending->bytes + pending->head_bytes, pending->wanted - pending->head_bytes},
+    };
+    copy_path(&request);
+    if (session->principal != NULL || authorization->status == 0) {
+        answer_identified(&request);
+    } else {
+        session->host->handshakes_refused++;
+        fw_request_refuse_with(&request, authorization->status, authorization->reason);
+    }
     if (session->phase == FW_PHASE_HTTP)
         fw_session_set_timer(session, FW_KEEP_ALIVE_IDLE_MS);
+    fw_mem_free(pending->bytes);
+    fw_mem_free(pending);
+    session->host->up->changed(session); /* what was held meanwhile goes on */
 }
 
 static int append(struct fw_http_pending *pending, const uint8_t *bytes, size_t count)
@@ -313,7 +384,12 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
         await_body(session, head, count > (size_t)head_bytes);
         return count;
     }
-    handle(session, head, bytes, (size_t)head_bytes, body_bytes);
+    struct fw_authorization *authorization =
+        handle(session, head, bytes, (size_t)head_bytes, body_bytes);
+    if (authorization != NULL) {
+        set_aside(session, head, (size_t)head_bytes, wanted, bytes, wanted);
+        await_decision(session, authorization);
+    }
     return wanted;
 }
 
@@ -371,8 +447,14 @@ static size_t receive_more(struct fw_session *session, const uint8_t *bytes, siz
     /* Whole. What was taken beyond it (a head does not say where it ends) is given back. */
     size_t beyond = pending->count - pending->wanted;
     session->in.pending = NULL;
-    handle(session, &pending->head, pending->bytes, pending->head_bytes,
-           pending->wanted - pending->head_bytes);
+    struct fw_authorization *authorization =
+        handle(session, &pending->head, pending->bytes, pending->head_bytes,
+               pending->wanted - pending->head_bytes);
+    if (authorization != NULL) {
+        session->in.pending = pending;
+        await_decision(session, authorization);
+        return taken - beyond;
+    }
     fw_mem_free(pending->bytes);
     fw_mem_free(pending);
     return taken - beyond;
@@ -381,7 +463,8 @@ static size_t receive_more(struct fw_session *session, const uint8_t *bytes, siz
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
 {
     while (bytes_count > 0 && session->phase == FW_PHASE_HTTP) {
-        if (session->outq.queued_bytes > session->host->rules->output_soft_bytes) {
+        if (session->waits ||
+            session->outq.queued_bytes > session->host->rules->output_soft_bytes) {
             fw_session_hold(session, bytes, bytes_count);
             return;
         }
@@ -405,5 +488,8 @@ void fw_http_session_timer(struct fw_session *session)
     }
     static const struct fw_http_head nothing = {.method = FW_HTTP_GET};
     struct fw_request request = {.session = session, .head = &nothing};
-    fw_request_refuse_with(&request, 408, "the request took too long");
+    if (session->waits)
+        fw_request_refuse_with(&request, 503, "deciding who may do this took too long");
+    else
+        fw_request_refuse_with(&request, 408, "the request took too long");
 }

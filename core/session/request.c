@@ -4,6 +4,7 @@
  */
 #include "session/request.h"
 #include "base/check.h"
+#include "session/access.h"
 #include "session/session.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ static const char *reason_phrase(unsigned status)
         return "URI Too Long";
     case 426:
         return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
     case 500:
@@ -58,10 +61,13 @@ static const char *reason_phrase(unsigned status)
     }
 }
 
-/* What some statuses must say besides (RFC 9110, sections 15.5.6 and 15.5.22; RFC 6455, 4.4). */
-static const char *required_headers(unsigned status)
+/* What some statuses must say besides (RFC 9110, sections 15.5.2, 15.5.6 and 15.5.22; RFC 6455,
+ * 4.4). */
+static const char *required_headers(const struct fw_session *session, unsigned status)
 {
     switch (status) {
+    case 401:
+        return fw_access_challenge(session);
     case 405:
         return "Allow: GET, HEAD, POST\r\n";
     case 426:
@@ -107,7 +113,7 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
         (char *)at, room, "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n",
         status, reason_phrase(status), content_type ? "Content-Type: " : "",
         content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
-        required_headers(status), connection_header(request, keep));
+        required_headers(session, status), connection_header(request, keep));
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;

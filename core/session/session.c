@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/access.h"
 #include "session/compress.h"
 
 #include <errno.h>
@@ -60,6 +61,7 @@ void fw_session_leave(struct fw_session *session)
         fw_http_session_clear(session);
     fw_session_disagree(session);
     fw_session_tell_closed(session, (struct fw_bytes){0});
+    fw_access_forget(session);
 }
 
 void fw_session_clear(struct fw_session *session)
@@ -114,8 +116,21 @@ void fw_session_ended(struct fw_session *session, int status)
         session->end = FW_END_CLOSE; /* what it lingered for has come */
 }
 
+void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
+{
+    uint64_t due_ms = session->host->now_ms + in_ms;
+    session->host->up->timer(session, fw_access_due_ms(session, due_ms));
+}
+
+void fw_session_clear_timer(struct fw_session *session)
+{
+    session->host->up->timer(session, fw_access_due_ms(session, 0));
+}
+
 void fw_session_timer(struct fw_session *session)
 {
+    if (fw_access_expire(session))
+        return;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
         fw_http_session_timer(session);
@@ -173,7 +188,7 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 
 void fw_session_drained(struct fw_session *session)
 {
-    if (session->phase == FW_PHASE_DONE)
+    if (session->phase == FW_PHASE_DONE || session->waits)
         return;
     if (session->phase != FW_PHASE_HTTP)
         fw_ws_session_drained(session);

@@ -35,7 +35,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fw_access; /* access.h */
+struct fw_authorization;
 struct fw_compressor; /* compress.h */
+struct fw_principal;
 struct fw_request;
 struct fw_session;
 struct fw_ws_deflate_context;
@@ -47,6 +50,7 @@ struct fw_session_rules {
     uint32_t output_soft_bytes; /* more than this owed: no more input is worked on */
     uint32_t publish_bytes_max;
     uint32_t handshake_timeout_ms;
+    uint32_t authorize_timeout_ms;
     uint32_t ping_interval_ms; /* 0: never */
     uint32_t pong_timeout_ms;
     bool feed;
@@ -69,6 +73,16 @@ struct fw_session_upward {
     void (*closed)(struct fw_session *session, unsigned code, struct fw_bytes reason);
     void (*drained)(struct fw_session *session);
     void (*request)(struct fw_session *session, struct fw_request *request);
+
+    /* Lets the program decide who sends a request (access.h); NULL: it has no opinion. The pointer
+     * itself may be NULL. */
+    struct fw_authorization *(*authorize)(struct fw_session *session,
+                                          const struct fw_request *request);
+    /* The subject of the client's certificate, which TLS has checked; false: none. The pointer
+     * itself may be NULL. */
+    bool (*certificate)(struct fw_session *session, struct fw_bytes *subject_out);
+    /* Unix time, for tokens. */
+    uint64_t (*wall_s)(struct fw_session *session);
 
     /* Topics, shared by all workers. */
     int (*publish)(struct fw_session *session, struct fw_bytes topic, uint8_t type,
@@ -97,6 +111,7 @@ struct fw_session_host {
     const struct fw_session_upward *up;
     struct fw_arena *arena;           /* reset when the turn's sends are settled */
     struct fw_compressor *compressor; /* NULL: nothing is compressed */
+    struct fw_access *access;         /* NULL: everybody may do everything */
     struct fw_log *log;
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
@@ -139,6 +154,7 @@ struct fw_session {
     } in;
     struct fw_session_held *held;
     struct fw_ws_deflate_context *context; /* compression that remembers; NULL for nearly all */
+    struct fw_principal *principal;        /* who it is; NULL: anonymous */
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
@@ -156,8 +172,9 @@ struct fw_session {
     bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
     bool deflate : 1;     /* permessage-deflate is agreed on */
     bool stale : 1;       /* the peer was sent what `context` does not know of */
+    bool waits : 1;       /* its request is set aside until it is known who it is */
 };
-static_assert(sizeof(struct fw_session) <= 136, "what an idle connection pays for its session");
+static_assert(sizeof(struct fw_session) <= 144, "what an idle connection pays for its session");
 
 /* Makes a session ready to be received from; sets its handshake timer. */
 void fw_session_init(struct fw_session *session, struct fw_session_host *host);
@@ -215,15 +232,18 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 /* A number in [0, bound) for jitter. */
 uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 
-static inline void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
-{
-    session->host->up->timer(session, session->host->now_ms + in_ms);
-}
+/* Rings in so many milliseconds, or when the credential expires (access.h). */
+void fw_session_set_timer(struct fw_session *session, uint64_t in_ms);
+/* Rings for an expiry only. */
+void fw_session_clear_timer(struct fw_session *session);
 
 /* http_session.c */
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);
 void fw_http_session_timer(struct fw_session *session);
 void fw_http_session_clear(struct fw_session *session);
+/* It is known who sent the request that was set aside: session->principal, or a refusal. */
+void fw_http_session_decided(struct fw_session *session,
+                             const struct fw_authorization *authorization);
 
 /* ws_session.c */
 void fw_ws_session_open(struct fw_session *session);

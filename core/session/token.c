@@ -226,12 +226,12 @@ static bool read_name(const json_t *claims, struct fw_bytes *name_out)
            name_out->count <= FW_PRINCIPAL_NAME_BYTES_MAX;
 }
 
-static int make_principal(const json_t *claims, uint64_t expires_s, uint32_t skew_s,
+static int make_principal(const json_t *claims, uint64_t expires_s,
                           struct fw_principal **principal_out)
 {
     struct patterns subscribe;
     struct patterns publish;
-    struct fw_principal principal = {.expires_s = expires_s + skew_s};
+    struct fw_principal principal = {.expires_s = expires_s};
     const json_t *observe = json_object_get(claims, "observe");
     if (!read_name(claims, &principal.name) || (observe != NULL && !json_is_boolean(observe)) ||
         !read_patterns(json_object_get(claims, "subscribe"), &subscribe, &principal.subscribe) ||
@@ -245,14 +245,17 @@ static int make_principal(const json_t *claims, uint64_t expires_s, uint32_t ske
 static int check_claims(const struct fw_token_rules *rules, const json_t *claims, uint64_t now_s,
                         struct fw_principal **principal_out)
 {
-    uint64_t expires_s;
+    uint64_t expires_s = 0;
     int result = check_times(rules, claims, now_s, &expires_s);
     if (result == 0)
         result = check_audience(rules->audience, json_object_get(claims, "aud"));
     if (result == 0)
         result = check_issuer(rules->issuer, json_object_get(claims, "iss"));
+    /* The skew is for clocks that differ, not for a longer life: only who comes late gets some. */
+    if (expires_s <= now_s)
+        expires_s += rules->skew_s;
     if (result == 0)
-        result = make_principal(claims, expires_s, rules->skew_s, principal_out);
+        result = make_principal(claims, expires_s, principal_out);
     return result;
 }
 

@@ -109,7 +109,7 @@ void fw_ws_session_open(struct fw_session *session)
     session->upgraded = true;
     fw_ws_decoder_init(&session->in.decoder, session->deflate);
     if (session->host->rules->ping_interval_ms == 0)
-        session->host->up->timer(session, 0);
+        fw_session_clear_timer(session);
     else
         fw_session_set_timer(session, ping_wait_ms(session));
 }

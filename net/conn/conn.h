@@ -32,7 +32,7 @@ struct fw_conn {
     struct fw_timer timer;
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 168, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
 
 struct fw_flight; /* conn.c */
 

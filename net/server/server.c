@@ -52,6 +52,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->output_bytes_max = or_default(own->output_bytes_max, FW_OUTPUT_BYTES_DEFAULT);
     own->topics_max = or_default(own->topics_max, FW_TOPICS_DEFAULT);
     own->handshake_timeout_ms = or_default(own->handshake_timeout_ms, FW_HANDSHAKE_MS_DEFAULT);
+    own->authorize_timeout_ms = or_default(own->authorize_timeout_ms, FW_AUTHORIZE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
 }
@@ -86,6 +87,7 @@ static int check_options(struct fw_server *server)
         return usage(server, "output_bytes_max must be 4096 to 1073741824");
     if (options->pong_timeout_ms > FW_TIMEOUT_MS_MAX ||
         options->handshake_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->authorize_timeout_ms > FW_TIMEOUT_MS_MAX ||
         (options->ping_interval_ms > FW_TIMEOUT_MS_MAX &&
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
@@ -110,6 +112,7 @@ static void make_rules(struct fw_server *server)
         .output_soft_bytes = output / 4 < FW_OUTPUT_SOFT_BYTES ? output / 4 : FW_OUTPUT_SOFT_BYTES,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
+        .authorize_timeout_ms = options->authorize_timeout_ms,
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
@@ -242,6 +245,7 @@ void fw_server_destroy(fw_server *server)
         fw_directory_clear(&server->directory);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
+    fw_access_destroy(server->access);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);

@@ -35,7 +35,9 @@ struct fw_worker {
     struct fw_hub hub;
     struct fw_compressor compressor; /* used with options.deflate */
     struct fw_mailbox mailbox;
-    struct fw_post *inbox; /* taken from the mailbox, not delivered yet */
+    struct fw_post *inbox;                        /* taken from the mailbox, not delivered yet */
+    _Atomic(struct fw_authorization *) decisions; /* newest first: authorize.c */
+    unsigned access_version;                      /* of the policy that the host holds */
     struct fw_log log;
     struct fw_server *server;
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
@@ -93,6 +95,9 @@ struct fw_server {
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
 
+    struct fw_access *access; /* under `lock` */
+    atomic_uint access_version;
+
     atomic_bool stopping;
     /* Who the stop must wake; NULL before there is one and after it has ended. */
     _Atomic(struct fw_engine *) stop_target;
@@ -112,6 +117,14 @@ struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index);
 void fw_worker_destroy(struct fw_worker *worker);
 /* The worker's life, on its own thread: makes the engine, tells the server, runs, cleans up. */
 void *fw_worker_main(void *worker);
+
+/* authorize.c: for the worker. */
+struct fw_authorization *fw_worker_authorize(struct fw_session *session,
+                                             const struct fw_request *request);
+/* Takes what was decided, and the newest policy. */
+void fw_worker_take_decisions(struct fw_worker *worker);
+/* Frees decisions that nobody took, and lets the policy go. */
+void fw_worker_drop_decisions(struct fw_worker *worker);
 
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 /* Published bytes fanned out in one turn; less where a connection's budget is smaller. */
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
@@ -119,6 +120,14 @@ static bool up_ready(struct fw_session *session)
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
 }
 
+static uint64_t up_wall_s(struct fw_session *session)
+{
+    struct timespec now;
+    (void)session;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 static const struct fw_session_upward upward = {
     .changed = fw_conn_changed,
     .keep = fw_conn_keep,
@@ -128,6 +137,8 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
+    .authorize = fw_worker_authorize,
+    .wall_s = up_wall_s,
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
@@ -233,6 +244,7 @@ static void on_gone(void *owner, struct fw_conn *conn)
 static void on_wake(void *owner)
 {
     struct fw_worker *worker = owner;
+    fw_worker_take_decisions(worker);
     if (!atomic_load(&worker->server->stopping) || worker->told_stop)
         return;
     worker->told_stop = true;
@@ -275,6 +287,7 @@ void fw_worker_destroy(struct fw_worker *worker)
     if (worker == NULL)
         return;
     free_inbox(worker);
+    fw_worker_drop_decisions(worker);
     fw_mem_free(worker);
 }
 
@@ -322,6 +335,7 @@ static int start(struct fw_worker *worker)
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
+    fw_worker_take_decisions(worker);
     return start_compressor(worker);
 }
 

@@ -22,6 +22,7 @@
 #define FANWIRE_FANWIRE_H
 
 #include <fanwire/version.h>
+#include <fanwire/access.h>
 #include <fanwire/status.h>
 #include <fanwire/types.h>
 #include <fanwire/conn.h>

@@ -8,6 +8,7 @@
 #ifndef FANWIRE_SERVER_H
 #define FANWIRE_SERVER_H
 
+#include <fanwire/access.h>
 #include <fanwire/types.h>
 
 #ifdef __cplusplus
@@ -67,6 +68,14 @@ struct fw_server_options {
     /* Memory for compression that remembers a connection's earlier messages, about 50 KiB each, of
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
+
+    /* Says who sends a request that carries no token for the server's policy (access.h): a
+     * WebSocket handshake, or a request for a topic or for figures. False: no opinion, the policy's
+     * anonymous rights hold. True: the program calls fw_authorization_grant or _refuse, now or
+     * later, from any thread; the request waits meanwhile, and is readable only until the return.
+     */
+    bool (*on_authorize)(fw_authorization *authorization, const fw_request *request, void *context);
+    uint32_t authorize_timeout_ms; /* then it is answered 503: 5000 */
 };
 
 #define FW_UNLIMITED UINT32_MAX
