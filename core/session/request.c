@@ -192,6 +192,13 @@ const char *fw_request_query(const fw_request *request, const char *name, size_t
     return found(fw_http_query_find(query, name, &value), value, bytes_out);
 }
 
+const char *fw_request_query_text(const fw_request *request, size_t *bytes_out)
+{
+    struct fw_bytes query = fw_http_bytes(request->bytes, request->head->query);
+    *bytes_out = query.count;
+    return (const char *)query.at;
+}
+
 const void *fw_request_body(const fw_request *request, size_t *bytes_out)
 {
     return found(request->body.count > 0, request->body, bytes_out);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "command.h"
+#include "settings.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -10,33 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static _Atomic(fw_server *) running;
-
-void log_line(int level, const char *line, void *context)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    const struct settings *settings = context;
-    if (settings->quiet && level > FW_LEVEL_WARN)
-        return;
-    struct timespec now;
-    struct tm utc;
-    char stamp[32];
-    char text[1200];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    int count = snprintf(text, sizeof text, "%s.%03dZ %s %s\n", stamp, (int)(now.tv_nsec / 1000000),
-                         levels[level], line);
-    if (count < 0)
-        return;
-    size_t bytes = (size_t)count < sizeof text ? (size_t)count : sizeof text - 1;
-    /* One write a line: threads do not mix theirs. A log that cannot be written stops nobody. */
-    ssize_t written = write(STDERR_FILENO, text, bytes);
-    (void)written;
-}
 
 static void on_signal(int number)
 {
@@ -71,11 +47,11 @@ static void raise_descriptors(void)
 
 static int listen_all(fw_server *server, const struct settings *settings)
 {
-    for (unsigned i = 0; i < settings->listen_count; i++) {
-        int result = fw_server_listen(server, settings->listen[i]);
+    for (unsigned i = 0; i < settings->listen.count; i++) {
+        int result = fw_server_listen(server, settings->listen.at[i]);
         if (result == 0)
             continue;
-        fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen[i],
+        fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen.at[i],
                 fw_status_text(result));
         return result == FW_ERR_ADDRESS ? EXIT_USAGE : EXIT_FAILED;
     }
@@ -127,7 +103,10 @@ int run_server(struct settings *settings, void (*started)(fw_server *server), vo
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return result == FW_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
     }
-    result = listen_all(server, settings);
+    if (settings->prepare != NULL)
+        result = settings->prepare(settings, server);
+    if (result == EXIT_DONE)
+        result = listen_all(server, settings);
     if (result == EXIT_DONE)
         result = serve_until_stopped(server, started, stopped);
     fw_server_destroy(server);

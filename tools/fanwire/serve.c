@@ -5,7 +5,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "command.h"
+#include "access.h"
+#include "reload.h"
 #include "web_assets.h"
 
 #include <stdio.h>
@@ -69,33 +70,69 @@ static bool is_local(const char *address)
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
 }
 
+/* Whether strangers would have to say who they are before they publish. */
+static bool publishers_are_known(const struct settings *settings)
+{
+    bool credentials = settings->token_keys.count > 0 || settings->password_file != NULL ||
+                       settings->auth_url != NULL;
+    return credentials && settings->anonymous_publish.count == 0;
+}
+
 static bool may_listen(const struct settings *settings)
 {
-    for (unsigned i = 0; i < settings->listen_count; i++) {
-        if (is_local(settings->listen[i]) || settings->insecure_publish)
+    for (unsigned i = 0; i < settings->listen.count; i++) {
+        if (is_local(settings->listen.at[i]) || settings->insecure_publish ||
+            publishers_are_known(settings))
             continue;
         fprintf(stderr,
                 "fanwire: '%s' is reachable from other hosts, and anybody there could publish: "
-                "listen on 127.0.0.1 behind a proxy, or say --insecure-publish\n",
-                settings->listen[i]);
+                "set up a credential (--token-key, --password-file, --auth-url), listen on "
+                "127.0.0.1, or say --insecure-publish\n",
+                settings->listen.at[i]);
         return false;
     }
     return true;
 }
 
+static void on_started(fw_server *server)
+{
+    reload_start(server);
+    if (demo_runs)
+        demo_start(server);
+}
+
+static void on_stopped(void)
+{
+    reload_stop();
+    if (demo_runs)
+        demo_stop();
+    access_stop();
+}
+
+static int check(struct settings *settings)
+{
+    if (!may_listen(settings))
+        return EXIT_USAGE;
+    return access_check(settings);
+}
+
 int serve_main(int argc, char **argv)
 {
     struct settings settings;
-    int result = flags_read(&settings, true, argc, argv);
-    if (result != 0)
-        return result < 0 ? EXIT_DONE : result;
-    if (!may_listen(&settings))
-        return EXIT_USAGE;
-    demo_runs = settings.demo;
-    settings.options.feed = true;
-    settings.options.on_open = on_open;
-    settings.options.on_message = on_message;
-    settings.options.on_request = on_request;
-    return run_server(&settings, settings.demo ? demo_start : NULL,
-                      settings.demo ? demo_stop : NULL);
+    int result = settings_read(&settings, FOR_SERVE, argc, argv);
+    if (result == 0)
+        result = check(&settings);
+    if (result == 0) {
+        demo_runs = settings.demo;
+        settings.options.feed = true;
+        settings.options.on_open = on_open;
+        settings.options.on_message = on_message;
+        settings.options.on_request = on_request;
+        settings.prepare = access_apply;
+        access_options(&settings);
+        reload_init(&settings, argc, argv);
+        result = run_server(&settings, on_started, on_stopped);
+    }
+    settings_clear(&settings);
+    return result < 0 ? EXIT_DONE : result;
 }
