@@ -138,6 +138,8 @@ static void publish(struct fw_request *request)
     struct fw_bytes name = topics_of(request);
     struct fw_published published;
     int result = fw_access_may(session, FW_MAY_PUBLISH, name);
+    if (result == 0 && !fw_session_within_rate(session, request->body.count))
+        result = FW_ERR_RATE;
     if (result == 0)
         result = session->host->up->publish(session, name, (uint8_t)type_of(request), request->body,
                                             &published);

@@ -72,6 +72,7 @@ static const char *required_headers(const struct fw_session *session, unsigned s
         return "Allow: GET, HEAD, POST\r\n";
     case 426:
         return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    case 429:
     case 503:
         return "Retry-After: 1\r\n";
     default:

@@ -19,6 +19,7 @@ void fw_session_init(struct fw_session *session, struct fw_session_host *host)
     session->host = host;
     session->close_code = 1006;
     session->active_ms = (uint32_t)host->now_ms;
+    session->rate = (struct fw_rate){session->active_ms, session->active_ms};
     fw_outq_init(&session->outq);
     fw_session_set_timer(session, host->rules->handshake_timeout_ms);
 }
@@ -206,6 +207,20 @@ void fw_session_drained(struct fw_session *session)
     fw_mem_free(held);
     if (session->fin_waits && (session->held == NULL || session->held->input == NULL))
         fw_session_ended(session, 0);
+}
+
+bool fw_session_within_rate(struct fw_session *session, size_t bytes)
+{
+    struct fw_session_host *host = session->host;
+    const struct fw_rate_rules *rules = &host->rules->rate;
+    if (FW_LIKELY(rules->messages == 0 && rules->bytes == 0) ||
+        fw_rate_take(&session->rate, rules, host->now_ms, bytes))
+        return true;
+    host->rate_limited++;
+    fw_log_peer(host->log, host->now_ms, FW_LOG_WARN,
+                "a client sends faster than its limit of %u messages and %u bytes a second",
+                rules->messages, rules->bytes);
+    return false;
 }
 
 void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)

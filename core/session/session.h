@@ -28,6 +28,7 @@
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
+#include "session/rate.h"
 
 #include <assert.h>
 #include <fanwire/pubsub.h>
@@ -53,6 +54,7 @@ struct fw_session_rules {
     uint32_t authorize_timeout_ms;
     uint32_t ping_interval_ms; /* 0: never */
     uint32_t pong_timeout_ms;
+    struct fw_rate_rules rate; /* of what a client says */
     bool feed;
     const char *const *allow_origins; /* NULL-terminated, or NULL */
 };
@@ -120,6 +122,7 @@ struct fw_session_host {
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
+    uint64_t rate_limited;
 };
 
 enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE_DONE };
@@ -157,6 +160,7 @@ struct fw_session {
     struct fw_principal *principal;        /* who it is; NULL: anonymous */
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
+    struct fw_rate rate;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
     uint16_t close_code; /* what the program will be told: 1006 until something better is known */
     uint8_t phase;
@@ -174,7 +178,7 @@ struct fw_session {
     bool stale : 1;       /* the peer was sent what `context` does not know of */
     bool waits : 1;       /* its request is set aside until it is known who it is */
 };
-static_assert(sizeof(struct fw_session) <= 144, "what an idle connection pays for its session");
+static_assert(sizeof(struct fw_session) <= 152, "what an idle connection pays for its session");
 
 /* Makes a session ready to be received from; sets its handshake timer. */
 void fw_session_init(struct fw_session *session, struct fw_session_host *host);
@@ -216,6 +220,9 @@ int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic);
 int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic);
 
 /* ---- for the session files ------------------------------------------------------------------- */
+
+/* Whether one more message of the peer's is within its rate; counted and logged when it is not. */
+bool fw_session_within_rate(struct fw_session *session, size_t bytes);
 
 /* Queues bytes of the arena, or ends the session when there is no memory. */
 void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);

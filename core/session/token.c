@@ -107,7 +107,7 @@ static int check_header(const struct fw_token_rules *rules, const json_t *header
 static int check_signature(const struct fw_token_rules *rules, const struct parts *parts)
 {
     json_t *header;
-    const struct fw_key *key;
+    const struct fw_key *key = NULL;
     uint8_t signature[FW_SIGNATURE_BYTES_MAX];
     int result = parse_part(parts->header, &header);
     if (result != 0)

@@ -189,6 +189,10 @@ static void got_message(struct fw_session *session, struct fw_ws_event *event)
 {
     if (session->phase != FW_PHASE_OPEN)
         return; /* we have said close: what still comes is not for the program */
+    if (FW_UNLIKELY(!fw_session_within_rate(session, event->bytes_count))) {
+        got_failure(session, FW_ERR_WS_RATE);
+        return;
+    }
     if (FW_LIKELY(!event->compressed)) {
         tell_message(session, event);
         return;

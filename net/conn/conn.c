@@ -326,11 +326,10 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct fw_conns *conns = enter(owner);
     struct fw_conn *conn = &conns->table[slot];
-    (void)tag;
     fw_assert(slot < conns->slots_max && !(conn->flags & CONN_LIVE));
     /* A dirty flag of an earlier life says that the slot stands in the list already. */
     uint8_t dirty = conn->flags & CONN_DIRTY;
-    *conn = (struct fw_conn){.slot = slot, .flags = (uint8_t)(CONN_LIVE | dirty)};
+    *conn = (struct fw_conn){.slot = slot, .tag = tag, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
     conns->on_opened(conns->owner, conn);

@@ -30,9 +30,10 @@ struct fw_conn {
     uint32_t batch;  /* the batch of its last flight */
     uint32_t flight; /* its index there */
     struct fw_timer timer;
+    uint32_t tag;  /* what it was handed over with */
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 184, "what an idle connection pays in all, but its slot");
 
 struct fw_flight; /* conn.c */
 

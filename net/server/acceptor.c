@@ -72,7 +72,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     }
     acceptor->handed[worker->index]++;
     acceptor->targets[ticket] = (uint8_t)worker->index;
-    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, 0);
+    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, acceptor->addresses[ticket]);
 }
 
 /* Places what waits, as far as there is room, and opens the door again when nothing waits any more.
@@ -86,13 +86,42 @@ static void place_waiting(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
+static void count_one(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* Before anything is read or allocated for it: a flood costs an accept and a close. */
+static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const struct sockaddr *peer,
+                       socklen_t peer_bytes)
+{
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    struct fw_peers *peers = &acceptor->server->peers;
+    char text[FW_SOCK_TEXT_BYTES];
+    enum fw_peer_verdict verdict =
+        fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
+    if (verdict == FW_PEER_WELCOME)
+        return true;
+    fw_sock_address_text(peer, peer_bytes, text, sizeof text);
+    if (verdict == FW_PEER_HAS_TOO_MANY) {
+        count_one(&acceptor->address_full);
+        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                    "a connection of %s was dropped: its address has %u already", text,
+                    peers->open_max);
+    } else {
+        count_one(&acceptor->address_fast);
+        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                    "a connection of %s was dropped: its address comes faster than %u a second",
+                    text, peers->rate);
+    }
+    return false;
+}
+
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
-    (void)peer;
-    (void)peer_bytes;
-    if (atomic_load(&acceptor->server->stopping))
+    if (atomic_load(&acceptor->server->stopping) || !is_welcome(acceptor, ticket, peer, peer_bytes))
         fw_engine_refuse(acceptor->engine, ticket);
     else
         place(acceptor, ticket);
@@ -104,11 +133,13 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
     if (status == 0)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
-    if (status == -ENFILE)
+    if (status == -ENFILE) {
         keep_waiting(acceptor, ticket);
-    else
+    } else {
+        fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket]);
         fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
                     "a connection was lost on its way to a worker: %s", fw_status_text(status));
+    }
 }
 
 static void on_accept_paused(void *owner, int status)
@@ -142,7 +173,9 @@ int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
     acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
     acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
     acceptor->targets = fw_mem_alloc(TICKETS_MAX);
-    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL)
+    acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * TICKETS_MAX);
+    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
+        acceptor->addresses != NULL)
         return 0;
     fw_acceptor_clear(acceptor);
     return -ENOMEM;
@@ -153,9 +186,11 @@ void fw_acceptor_clear(struct fw_acceptor *acceptor)
     fw_mem_free(acceptor->handed);
     fw_mem_free(acceptor->tickets);
     fw_mem_free(acceptor->targets);
+    fw_mem_free(acceptor->addresses);
     acceptor->handed = NULL;
     acceptor->tickets = NULL;
     acceptor->targets = NULL;
+    acceptor->addresses = NULL;
 }
 
 static int start(struct fw_acceptor *acceptor)

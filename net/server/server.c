@@ -99,6 +99,12 @@ static int check_options(struct fw_server *server)
     return 0;
 }
 
+/* A burst of 0 would let nothing through. */
+static uint32_t burst_of(uint32_t burst)
+{
+    return burst == 0 ? 1 : burst;
+}
+
 static void make_rules(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -116,6 +122,9 @@ static void make_rules(struct fw_server *server)
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
+        .rate = {.messages = options->messages_per_s,
+                 .messages_burst = burst_of(options->messages_burst),
+                 .bytes = options->message_bytes_per_s},
         .feed = options->feed,
         .allow_origins = options->allow_origins,
     };
@@ -197,6 +206,10 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
         share_slots(server);
         result = create_parts(server);
     }
+    if (result == 0)
+        result = fw_peers_init(&server->peers, random, server->options.address_connections_max,
+                               server->options.address_accepts_per_s,
+                               burst_of(server->options.address_accepts_burst));
     if (result == 0) {
         fw_directory_init(&server->directory, random, server->options.topics_max,
                           server->workers_count, server->mailboxes);
@@ -243,6 +256,7 @@ void fw_server_destroy(fw_server *server)
     fw_acceptor_clear(&server->acceptor);
     if (server->has_directory)
         fw_directory_clear(&server->directory);
+    fw_peers_clear(&server->peers);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
     fw_access_destroy(server->access);
@@ -484,5 +498,8 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->messages_delivered += load(&worker->delivered);
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
+        stats_out->rate_limited += load(&worker->rate_limited);
     }
+    stats_out->address_full = load(&server->acceptor.address_full);
+    stats_out->address_fast = load(&server->acceptor.address_fast);
 }

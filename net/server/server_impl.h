@@ -20,12 +20,17 @@
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
 #include "net/server/mailbox.h"
+#include "net/server/peers.h"
 #include "session/compress.h"
 
 #include <fanwire/server.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+/* The part of a hand-over's tag that is the entry of the client's address (peers.h). */
+#define FW_TAG_ADDRESS 0x00ffffffu
+static_assert(FW_PEERS_MAX <= FW_TAG_ADDRESS, "each entry has a tag");
 
 /* A worker that is asked to stop lets its connections say goodbye for this long. */
 #define FW_STOP_MS_MAX (FW_CLOSE_MS + 1000u)
@@ -56,6 +61,7 @@ struct fw_worker {
     atomic_uint_fast64_t delivered;
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
+    atomic_uint_fast64_t rate_limited;
 };
 
 /* A listener's socket and its address as text. */
@@ -74,7 +80,10 @@ struct fw_acceptor {
     uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
     uint32_t tickets_max;
-    uint8_t *targets;   /* by ticket: which worker it was offered to last */
+    uint8_t *targets;    /* by ticket: which worker it was offered to last */
+    uint32_t *addresses; /* by ticket: its entry of the server's peers */
+    atomic_uint_fast64_t address_full;
+    atomic_uint_fast64_t address_fast;
     uint64_t resume_ms; /* when accepting goes on after a shortage; 0: it is on */
 };
 
@@ -92,6 +101,7 @@ struct fw_server {
     struct fw_acceptor acceptor;
     struct fw_directory directory;
     bool has_directory;
+    struct fw_peers peers;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
 

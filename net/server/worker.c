@@ -231,7 +231,7 @@ static void on_opened(void *owner, struct fw_conn *conn)
 static void on_gone(void *owner, struct fw_conn *conn)
 {
     struct fw_worker *worker = owner;
-    (void)conn;
+    fw_peers_left(&worker->server->peers, conn->tag & FW_TAG_ADDRESS);
     count_one(&worker->gone);
     if (atomic_load_explicit(&worker->server->accepting_blocked, memory_order_relaxed)) {
         struct fw_engine *acceptor = atomic_load(&worker->server->stop_target);
@@ -264,6 +264,7 @@ static void on_turn(void *owner)
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
+    set_count(&worker->rate_limited, worker->conns.host.rate_limited);
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
 }
 

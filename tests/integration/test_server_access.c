@@ -285,3 +285,93 @@ SERVER_TEST(server_access, refuses_a_policy_of_cookies_without_exact_origins, 60
     }
     fw_access_destroy(access);
 }
+
+/* ---- limits ---------------------------------------------------------------------------------- */
+
+/* Whether a new connection is served, or dropped unread. */
+static bool is_served(struct server *server, struct ws_client *client)
+{
+    ws_client_connect(client, server->address);
+    return ws_client_open(client, "/topics/a", "") == 101;
+}
+
+SERVER_TEST(server_limits, drops_connections_of_an_address_that_has_enough, 60)
+{
+    struct server server;
+    struct ws_client clients[4];
+    struct fw_server_stats stats;
+    start(&server, engine);
+    server.options.workers = 2;
+    server.options.address_connections_max = 3;
+    server_start(&server);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(is_served(&server, &clients[i]), "connection %u", i);
+    cr_assert_not(is_served(&server, &clients[3]));
+    ws_client_close(&clients[3]);
+    fw_server_stats(server.server, &stats);
+    cr_assert_eq(stats.address_full, 1u);
+    cr_assert(server_logged(&server, "its address has 3 already"));
+    ws_client_close(&clients[0]);
+    EVENTUALLY(server_connections(&server) == 2);
+    cr_assert(is_served(&server, &clients[0]));
+    for (unsigned i = 0; i < 3; i++)
+        ws_client_close(&clients[i]);
+    EVENTUALLY(server_connections(&server) == 0);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert(is_served(&server, &clients[i]), "all have left");
+    for (unsigned i = 0; i < 3; i++)
+        ws_client_close(&clients[i]);
+    server_end(&server);
+}
+
+SERVER_TEST(server_limits, drops_connections_that_come_too_fast, 60)
+{
+    struct server server;
+    struct ws_client client;
+    struct fw_server_stats stats;
+    unsigned served = 0;
+    start(&server, engine);
+    server.options.address_accepts_per_s = 1;
+    server.options.address_accepts_burst = 5;
+    server_start(&server);
+    for (unsigned i = 0; i < 20; i++) {
+        served += is_served(&server, &client);
+        ws_client_close(&client);
+    }
+    cr_assert_geq(served, 5u);
+    cr_assert_leq(served, 15u); /* one more for each second that this took */
+    fw_server_stats(server.server, &stats);
+    cr_assert_eq(stats.address_fast, 20 - served);
+    EVENTUALLY(is_served(&server, &client) || (ws_client_close(&client), false));
+    ws_client_close(&client);
+    server_end(&server);
+}
+
+SERVER_TEST(server_limits, refuses_messages_that_come_too_fast, 60)
+{
+    struct server server;
+    struct ws_client client;
+    struct fw_server_stats stats;
+    start(&server, engine);
+    server.options.messages_per_s = 1;
+    server.options.messages_burst = 10;
+    server_start(&server);
+    client = server_client(&server, "/chat");
+    for (unsigned i = 0; i < 30; i++)
+        ws_client_text(&client, "x");
+    cr_assert(ws_client_got_close(&client, 1008));
+    ws_client_close(&client);
+    ws_client_connect(&client, server.address);
+    unsigned status = 0;
+    for (unsigned i = 0; i < 30 && status != 429; i++) {
+        cr_assert(ws_client_say(&client, "POST /topics/news HTTP/1.1\r\nHost: x\r\n"
+                                         "Content-Length: 2\r\n\r\nhi"));
+        status = ws_client_answer(&client, NULL, 0);
+        cr_assert(status == 202 || (status == 429 && i >= 10), "%u: %u", i, status);
+    }
+    cr_assert_eq(status, 429u);
+    ws_client_close(&client);
+    fw_server_stats(server.server, &stats);
+    cr_assert_eq(stats.rate_limited, 2u);
+    server_end(&server);
+}

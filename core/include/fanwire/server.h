@@ -76,6 +76,14 @@ struct fw_server_options {
      */
     bool (*on_authorize)(fw_authorization *authorization, const fw_request *request, void *context);
     uint32_t authorize_timeout_ms; /* then it is answered 503: 5000 */
+
+    /* Limits by a client's address (an IPv6 one's /64), and for each connection; 0: none. */
+    uint32_t address_connections_max;
+    uint32_t address_accepts_per_s;
+    uint32_t address_accepts_burst; /* 1 at least */
+    uint32_t messages_per_s;        /* of a client: WebSocket messages, published bodies */
+    uint32_t messages_burst;        /* 1 at least */
+    uint32_t message_bytes_per_s;
 };
 
 #define FW_UNLIMITED UINT32_MAX
@@ -136,6 +144,9 @@ struct fw_server_stats {
     uint64_t messages_delivered; /* published messages times their subscribers */
     uint64_t slow_closed;        /* closed with 1013: their budget was used up */
     uint64_t deflate_bytes;      /* of deflate_bytes_max, what connections were promised by now */
+    uint64_t address_full;       /* connections dropped: their address had too many */
+    uint64_t address_fast;       /* connections dropped: their address came too fast */
+    uint64_t rate_limited;       /* messages refused: their connection was too fast */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 

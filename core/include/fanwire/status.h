@@ -94,7 +94,9 @@ extern "C" {
     X(FW_ERR_TOKEN_EARLY, -10312, 401, "the token is not valid yet")                               \
     X(FW_ERR_TOKEN_AUDIENCE, -10313, 401, "the token is for another audience")                     \
     X(FW_ERR_TOKEN_ISSUER, -10314, 401, "the token has another issuer")                            \
-    X(FW_ERR_COOKIE_ORIGIN, -10315, 403, "a cookie counts only from an origin that may connect")
+    X(FW_ERR_COOKIE_ORIGIN, -10315, 403, "a cookie counts only from an origin that may connect")   \
+    X(FW_ERR_RATE, -10316, 429, "this comes faster than the limit")                                \
+    X(FW_ERR_WS_RATE, -10317, 1008, "messages come faster than the limit")
 
 enum fw_status {
     FW_OK = 0,

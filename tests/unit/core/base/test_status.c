@@ -44,7 +44,7 @@ Test(status, keeps_the_values_that_programs_were_compiled_with)
     cr_assert_eq(FW_ERR_WS_RESERVED_BITS, -10201);
     cr_assert_eq(FW_ERR_WS_CONTROL_FLOOD, -10218);
     cr_assert_eq(FW_ERR_KEY, -10301);
-    cr_assert_eq(FW_ERR_COOKIE_ORIGIN, -10315);
+    cr_assert_eq(FW_ERR_WS_RATE, -10317);
 }
 
 Test(status, gives_every_code_a_value_of_its_own_under_the_errno_values)
