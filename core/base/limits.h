@@ -46,6 +46,8 @@ static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
 #define FW_CLOSE_MS             5000u
 #define FW_LINGER_MS            1000u
 #define FW_TIMEOUT_MS_MAX       3600000u
+#define FW_RETRY_MS_MIN         1000u /* a restart takes about that */
+#define FW_RETRY_MS_MAX         30000u
 static_assert(FW_LINGER_MS <= FW_CLOSE_MS, "a failed connection goes before a polite one");
 
 /* What one publisher may have waiting in a worker's mailbox: beyond it publish says busy. */

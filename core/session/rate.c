@@ -4,8 +4,8 @@
  */
 #include "session/rate.h"
 
-/* How far a schedule may be ahead, an hour: what seems further ahead is of long ago. (Of the 49 days
- * of the clock's low half, that is how much is taken for the future.) */
+/* How far a schedule may be ahead, an hour: what seems further ahead is of long ago. (Of the 49
+ * days of the clock's low half, that is how much is taken for the future.) */
 #define AHEAD_MS_MAX 3600000u
 
 /* How far it is ahead of now; a schedule of the past owes nothing, however long ago. */

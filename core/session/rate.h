@@ -20,7 +20,8 @@ struct fw_rate_rules {
     uint32_t bytes;          /* a second; a second's worth at once, or one message */
 };
 
-/* Times up to which what was said is paid for: the low halves of milliseconds. Begins as the time. */
+/* Times up to which what was said is paid for: the low halves of milliseconds. Begins as the time.
+ */
 struct fw_rate {
     uint32_t messages_ms;
     uint32_t bytes_ms;

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fanwire/status.h>
+#include <stdio.h>
 #include <string.h>
 
 void fw_session_init(struct fw_session *session, struct fw_session_host *host)
@@ -146,10 +147,21 @@ void fw_session_timer(struct fw_session *session)
     }
 }
 
+/* Everybody gets another time to come back, so that nobody comes with all the others. */
+static void close_stopping(struct fw_session *session)
+{
+    char reason[64] = "the server is stopping";
+    uint32_t most_ms = session->host->retry_ms_max;
+    if (most_ms > 0)
+        snprintf(reason, sizeof reason, "the server is stopping; retry_ms=%u",
+                 FW_RETRY_MS_MIN + fw_session_jitter(session->host, most_ms));
+    fw_ws_session_close(session, 1001, fw_bytes_of(reason));
+}
+
 void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
-        fw_ws_session_close(session, 1001, fw_bytes_of("the server is stopping"));
+        close_stopping(session);
     } else if (session->phase == FW_PHASE_HTTP) {
         fw_session_finish(session, FW_END_CLOSE);
     }

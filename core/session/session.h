@@ -123,6 +123,7 @@ struct fw_session_host {
     uint64_t messages_received;
     uint64_t slow_closed;
     uint64_t rate_limited;
+    uint32_t retry_ms_max; /* who is closed by a stop is told to wait so long at most; 0: no hint */
 };
 
 enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE_DONE };

@@ -108,12 +108,16 @@ int fw_conns_wait_ms(const struct fw_conns *conns)
     return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
 }
 
-void fw_conns_stop(struct fw_conns *conns)
+uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count)
 {
-    for (uint32_t slot = 0; slot < conns->slots_max; slot++) {
-        if (conns->table[slot].flags & CONN_LIVE)
-            fw_session_stop(&conns->table[slot].session);
+    uint32_t slot = from;
+    for (; slot < conns->slots_max && count > 0; slot++) {
+        if ((conns->table[slot].flags & CONN_LIVE) == 0)
+            continue;
+        fw_session_stop(&conns->table[slot].session);
+        count--;
     }
+    return slot;
 }
 
 void fw_conn_changed(struct fw_session *session)

@@ -83,8 +83,11 @@ void fw_conns_clear(struct fw_conns *conns);
 /* How long a turn may wait: 0 while there is something left to flush, -1 for ever. */
 int fw_conns_wait_ms(const struct fw_conns *conns);
 
-/* Tells every session that the server stops. */
-void fw_conns_stop(struct fw_conns *conns);
+/* Tells sessions that the server stops: up to `count` live ones, from slot `from` on.
+ *
+ * returns      where to go on; slots_max when all were told
+ */
+uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count);
 
 /* For the session's upward calls. */
 bool fw_conn_keep(struct fw_session *session);

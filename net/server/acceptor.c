@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fanwire/status.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Connections in the acceptor's hands at once; accepts in flight are a part of them. */
 #define TICKETS_MAX 4096u
@@ -232,6 +233,15 @@ static void stop_workers(struct fw_server *server)
         fw_engine_wake(server->workers[i]->engine);
 }
 
+/* Who connects while the others are drained is refused at once, and tries elsewhere. */
+static void shut_listeners(struct fw_server *server)
+{
+    for (unsigned i = 0; i < server->listeners_count; i++) {
+        if (!server->listeners[i].inherited)
+            shutdown(server->listeners[i].fd, SHUT_RDWR);
+    }
+}
+
 void *fw_acceptor_main(void *argument)
 {
     struct fw_acceptor *acceptor = argument;
@@ -252,6 +262,7 @@ void *fw_acceptor_main(void *argument)
             fw_log(&acceptor->log, FW_LOG_ERROR, "the acceptor ended: its engine failed: %s",
                    fw_status_text(result));
         atomic_store(&server->stopping, true);
+        shut_listeners(server);
         stop_workers(server);
     }
     fw_server_thread_ended(server);

@@ -11,11 +11,14 @@
 #include "session/origin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fanwire/pubsub.h>
 #include <fanwire/status.h>
 #include <sched.h>
 #include <stddef.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -88,6 +91,7 @@ static int check_options(struct fw_server *server)
     if (options->pong_timeout_ms > FW_TIMEOUT_MS_MAX ||
         options->handshake_timeout_ms > FW_TIMEOUT_MS_MAX ||
         options->authorize_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->drain_time_ms > FW_TIMEOUT_MS_MAX ||
         (options->ping_interval_ms > FW_TIMEOUT_MS_MAX &&
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
@@ -232,9 +236,11 @@ static void close_listeners(struct fw_server *server)
     for (unsigned i = 0; i < server->listeners_count; i++) {
         /* A ring lets go of its files some time after it is closed; a socket that no longer listens
          * does not keep a new server from the port meanwhile. */
-        shutdown(server->listeners[i].fd, SHUT_RDWR);
+        if (!server->listeners[i].inherited)
+            shutdown(server->listeners[i].fd, SHUT_RDWR);
         close(server->listeners[i].fd);
-        if (strncmp(server->listeners[i].address, "unix:", 5) == 0)
+        if (!server->listeners[i].inherited &&
+            strncmp(server->listeners[i].address, "unix:", 5) == 0)
             unlink(server->listeners[i].address + 5);
     }
     server->listeners_count = 0;
@@ -265,6 +271,29 @@ void fw_server_destroy(fw_server *server)
     fw_mem_free(server);
 }
 
+/* Takes over "fd:N", a listening socket; -ENOENT when the address is another kind. */
+static int take_inherited(const char *address, struct fw_listener *listener)
+{
+    char *end;
+    int listens = 0;
+    socklen_t bytes = sizeof listens;
+    if (strncmp(address, "fd:", 3) != 0)
+        return -ENOENT;
+    long fd = strtol(address + 3, &end, 10);
+    if (address[3] < '0' || address[3] > '9' || *end != '\0' || fd > INT_MAX)
+        return FW_ERR_ADDRESS;
+    if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) != 0)
+        return -errno;
+    if (!listens)
+        return FW_ERR_ADDRESS;
+    int flags = fcntl((int)fd, F_GETFL);
+    if (flags < 0 || fcntl((int)fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+        return -errno;
+    *listener = (struct fw_listener){.fd = (int)fd, .inherited = true};
+    return 0;
+}
+
 int fw_server_listen(fw_server *server, const char *address)
 {
     if (server->state != FW_CREATED)
@@ -273,9 +302,12 @@ int fw_server_listen(fw_server *server, const char *address)
         return FW_ERR_LIMIT;
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
-    int result = fw_sock_address_resolve(address, &parsed);
-    if (result == 0)
-        result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    int result = take_inherited(address, listener);
+    if (result == -ENOENT) {
+        result = fw_sock_address_resolve(address, &parsed);
+        if (result == 0)
+            result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    }
     if (result != 0)
         return result;
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
@@ -475,6 +507,28 @@ int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *in
 static uint64_t load(const atomic_uint_fast64_t *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+uint32_t fw_server_stalled_ms(fw_server *server)
+{
+    struct timespec now;
+    uint64_t longest_ms = 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    if (server->state != FW_RUNNING || atomic_load(&server->stopping))
+        return 0;
+    for (unsigned i = 0; i < server->workers_count; i++) {
+        struct fw_worker *worker = server->workers[i];
+        uint64_t beat = load(&worker->beat);
+        if (beat != worker->beat_seen || worker->asked_ms == 0) {
+            worker->beat_seen = beat;
+            worker->asked_ms = now_ms;
+        } else if (now_ms - worker->asked_ms > longest_ms) {
+            longest_ms = now_ms - worker->asked_ms;
+        }
+        fw_engine_wake(worker->engine);
+    }
+    return longest_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)longest_ms;
 }
 
 uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)

@@ -51,9 +51,20 @@ struct fw_worker {
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
     bool said_goodbye; /* what was published is delivered, and every connection told */
-    uint64_t stop_ms;  /* when it stops waiting for its connections */
+    struct {
+        uint64_t from_ms;
+        uint32_t total;     /* connections when it began */
+        uint32_t told;      /* of them */
+        uint32_t next_slot; /* those before it are told */
+        bool on;
+    } drain;
+    uint64_t stop_ms; /* when it stops waiting for its connections */
+
+    uint_fast64_t beat_seen; /* fw_server_stalled_ms: the beat when it asked last, and when */
+    uint64_t asked_ms;
 
     /* Written by the worker, read by anyone. */
+    atomic_uint_fast64_t beat;   /* wakes that it has answered */
     atomic_uint_fast64_t opened; /* connections ever */
     atomic_uint_fast64_t gone;
     atomic_uint_fast64_t refused;
@@ -67,6 +78,7 @@ struct fw_worker {
 /* A listener's socket and its address as text. */
 struct fw_listener {
     int fd;
+    bool inherited; /* somebody else listens on it as well */
     char address[FW_SOCK_TEXT_BYTES];
 };
 

@@ -244,11 +244,37 @@ static void on_gone(void *owner, struct fw_conn *conn)
 static void on_wake(void *owner)
 {
     struct fw_worker *worker = owner;
+    count_one(&worker->beat);
     fw_worker_take_decisions(worker);
     if (!atomic_load(&worker->server->stopping) || worker->told_stop)
         return;
     worker->told_stop = true;
-    worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
+    worker->stop_ms =
+        worker->conns.host.now_ms + worker->server->options.drain_time_ms + FW_STOP_MS_MAX;
+}
+
+/* Tells as many connections as the time that has passed is of the drain's. */
+static void say_goodbyes(struct fw_worker *worker)
+{
+    struct fw_conns *conns = &worker->conns;
+    uint32_t window_ms = worker->server->options.drain_time_ms;
+    uint32_t most = UINT32_MAX;
+    if (!worker->drain.on) {
+        worker->drain.on = true;
+        worker->drain.from_ms = conns->host.now_ms;
+        worker->drain.total = conns->live_count;
+        if (window_ms > 0)
+            conns->host.retry_ms_max = window_ms > FW_RETRY_MS_MAX ? window_ms : FW_RETRY_MS_MAX;
+    }
+    uint64_t passed_ms = conns->host.now_ms - worker->drain.from_ms;
+    if (passed_ms < window_ms) {
+        uint64_t due = (uint64_t)worker->drain.total * (passed_ms + 1) / window_ms;
+        most = due > worker->drain.told ? (uint32_t)due - worker->drain.told : 0;
+        worker->drain.told += most;
+    }
+    worker->drain.next_slot = fw_conns_stop(conns, worker->drain.next_slot, most);
+    /* Who has left meanwhile makes it end early; who was late to come is told as it comes. */
+    worker->said_goodbye = worker->drain.next_slot == conns->slots_max || conns->live_count == 0;
 }
 
 /* What was published before the stop goes out before the goodbyes. */
@@ -256,10 +282,8 @@ static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
     bool idle = deliver_inbox(worker);
-    if (worker->told_stop && !worker->said_goodbye && idle) {
-        worker->said_goodbye = true;
-        fw_conns_stop(&worker->conns);
-    }
+    if (worker->told_stop && !worker->said_goodbye && (idle || worker->drain.on))
+        say_goodbyes(worker);
     set_count(&worker->refused, worker->conns.host.handshakes_refused);
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
@@ -343,7 +367,7 @@ static int start(struct fw_worker *worker)
 /* How long the next turn may wait. */
 static int wait_ms(const struct fw_worker *worker)
 {
-    if (worker->inbox != NULL || (worker->told_stop && !worker->said_goodbye))
+    if (worker->inbox != NULL || (worker->told_stop && !worker->drain.on))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))

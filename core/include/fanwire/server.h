@@ -84,6 +84,11 @@ struct fw_server_options {
     uint32_t messages_per_s;        /* of a client: WebSocket messages, published bodies */
     uint32_t messages_burst;        /* 1 at least */
     uint32_t message_bytes_per_s;
+
+    /* fw_server_stop closes connections one after the other over this time, each with a hint in its
+     * close reason ("retry_ms=12345", spread at random up to 30 s, or this time when it is longer),
+     * so that they do not all come back at once. 0: all at once, without a hint. */
+    uint32_t drain_time_ms;
 };
 
 #define FW_UNLIMITED UINT32_MAX
@@ -101,8 +106,10 @@ struct fw_server_options {
  */
 FW_PUBLIC int fw_server_create(const struct fw_server_options *options, fw_server **server_out);
 
-/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. May
- * be called up to 16 times before the server runs.
+/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one.
+ * "fd:N" takes a socket that somebody opened for us (systemd's socket activation); it is the
+ * server's from then on, and is closed but not shut down: the opener goes on listening. May be
+ * called up to 16 times before the server runs.
  *
  * errors       FW_ERR_ADDRESS, FW_ERR_LIMIT, -errno of socket, bind or listen
  */
@@ -149,6 +156,11 @@ struct fw_server_stats {
     uint64_t rate_limited;       /* messages refused: their connection was too fast */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
+
+/* How long a worker has not come round although it was asked to, the longest of all; and asks each
+ * of them anew. Called once a second it is a watchdog: beyond 1000 something holds a worker up, be
+ * it a callback that blocks. 0 before the start and after the stop. Thread: any one at a time. */
+FW_PUBLIC uint32_t fw_server_stalled_ms(fw_server *server);
 
 /* Open connections of one worker, for those who look at the placement. */
 FW_PUBLIC uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker);
