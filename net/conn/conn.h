@@ -33,7 +33,7 @@ struct fw_conn {
     uint32_t tag;  /* what it was handed over with */
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 184, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
 
 struct fw_flight; /* conn.c */
 

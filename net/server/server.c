@@ -554,6 +554,7 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
         stats_out->rate_limited += load(&worker->rate_limited);
     }
+    stats_out->connection_bytes = stats_out->connections * sizeof(struct fw_conn);
     stats_out->address_full = load(&server->acceptor.address_full);
     stats_out->address_fast = load(&server->acceptor.address_fast);
 }

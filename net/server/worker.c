@@ -20,6 +20,8 @@
 
 /* Published bytes fanned out in one turn; less where a connection's budget is smaller. */
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
+/* A drain closes no fewer than 25 connections a second: more than that come back unnoticed. */
+#define DRAIN_MS_PER_CONN 40u
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
 
@@ -266,6 +268,9 @@ static void say_goodbyes(struct fw_worker *worker)
         if (window_ms > 0)
             conns->host.retry_ms_max = window_ms > FW_RETRY_MS_MAX ? window_ms : FW_RETRY_MS_MAX;
     }
+    /* A few need not wait for the whole of it. */
+    uint64_t needed_ms = (uint64_t)worker->drain.total * DRAIN_MS_PER_CONN;
+    window_ms = needed_ms < window_ms ? (uint32_t)needed_ms : window_ms;
     uint64_t passed_ms = conns->host.now_ms - worker->drain.from_ms;
     if (passed_ms < window_ms) {
         uint64_t due = (uint64_t)worker->drain.total * (passed_ms + 1) / window_ms;

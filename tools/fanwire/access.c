@@ -96,7 +96,8 @@ static int make_policy(const struct settings *settings, fw_access **access_out)
     options.basic = settings->password_file != NULL;
     options.anonymous_subscribe = join(&settings->anonymous_subscribe, subscribe);
     options.anonymous_publish = join(&settings->anonymous_publish, publish);
-    options.anonymous_observe = settings->anonymous_observe;
+    /* Without credentials figures are this machine's, as everything else is. */
+    options.anonymous_observe = settings->anonymous_observe || (open && settings->local);
     if (open && settings->anonymous_subscribe.count == 0)
         options.anonymous_subscribe = "*";
     if (open && settings->anonymous_publish.count == 0)

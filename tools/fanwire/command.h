@@ -28,6 +28,7 @@ int serve_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
 int token_main(int argc, char **argv);
 int config_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 /* demo.c: a ticker of a few dozen symbols, published by a thread of its own. */
 void demo_start(fw_server *server);

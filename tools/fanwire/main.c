@@ -14,6 +14,7 @@ static const char usage[] =
     "  echo      send every message back: for conformance tests and benchmarks\n"
     "  token     make tokens that say who may subscribe and publish, and keys\n"
     "  config    check settings, or show them and where each comes from\n"
+    "  doctor    say what this machine lacks for many connections\n"
     "  version   print the version\n"
     "\n"
     "fanwire COMMAND --help lists a command's flags; man fanwire says more.\n";
@@ -29,6 +30,8 @@ int main(int argc, char **argv)
         return token_main(argc - 1, argv + 1);
     if (strcmp(command, "config") == 0)
         return config_main(argc - 1, argv + 1);
+    if (strcmp(command, "doctor") == 0)
+        return doctor_main(argc - 1, argv + 1);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         printf("fanwire %s\n", FANWIRE_VERSION);
         return EXIT_DONE;

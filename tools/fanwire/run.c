@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "settings.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -85,6 +86,7 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
     if (started != NULL)
         started(server);
     print_ready(server);
+    watch_notify("READY=1");
     fw_server_wait(server);
     if (stopped != NULL)
         stopped();

@@ -6,7 +6,9 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "access.h"
+#include "metrics.h"
 #include "reload.h"
+#include "watch.h"
 #include "web_assets.h"
 
 #include <stdio.h>
@@ -53,6 +55,10 @@ static void on_request(fw_request *request, void *context)
         fw_request_answer(request, 200, "application/json", page_headers, topics, bytes);
         return;
     }
+    if (strcmp(path, "/metrics") == 0) {
+        metrics_answer(request);
+        return;
+    }
     const struct web_asset *asset = web_asset_find(path, strlen(path));
     if (asset == NULL)
         return;
@@ -68,6 +74,7 @@ static bool is_local(const char *address)
 {
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+    /* Where "fd:N" listens is its opener's to know: it counts as reachable. */
 }
 
 /* Whether strangers would have to say who they are before they publish. */
@@ -94,15 +101,42 @@ static bool may_listen(const struct settings *settings)
     return true;
 }
 
+static void set_default(const struct settings *settings, uint32_t *member, uint32_t value)
+{
+    if (!settings_is_set(settings, member))
+        *member = value;
+}
+
+/* What holds where strangers connect; on this machine alone, a proxy or a test would meet it. */
+static void set_defaults(struct settings *settings)
+{
+    struct fw_server_options *options = &settings->options;
+    settings->local = true;
+    for (unsigned i = 0; i < settings->listen.count; i++)
+        settings->local = settings->local && is_local(settings->listen.at[i]);
+    set_default(settings, &options->drain_time_ms, 30000);
+    set_default(settings, &options->address_accepts_burst, 50);
+    set_default(settings, &options->messages_burst, 100);
+    if (settings->local)
+        return;
+    set_default(settings, &options->address_connections_max, 256);
+    set_default(settings, &options->address_accepts_per_s, 20);
+    set_default(settings, &options->messages_per_s, 50);
+    set_default(settings, &options->message_bytes_per_s, 262144);
+}
+
 static void on_started(fw_server *server)
 {
+    metrics_start(server);
     reload_start(server);
+    watch_start(server);
     if (demo_runs)
         demo_start(server);
 }
 
 static void on_stopped(void)
 {
+    watch_stop();
     reload_stop();
     if (demo_runs)
         demo_stop();
@@ -113,6 +147,7 @@ static int check(struct settings *settings)
 {
     if (!may_listen(settings))
         return EXIT_USAGE;
+    set_defaults(settings);
     return access_check(settings);
 }
 

@@ -21,8 +21,8 @@ static const char *const booleans[] = {"false", "true", "no", "yes", "off", "on"
 const struct setting settings_table[] = {
     {"config", "FILE", "a YAML file with settings: see fanwire.yaml(5)", NULL, AT(config),
      .kind = TEXT, .commands = FOR_BOTH},
-    {"listen", "ADDR:PORT", "where to listen; repeatable; unix:/path too", "127.0.0.1:8080",
-     AT(listen), .kind = LIST, .most = 16, .commands = FOR_BOTH},
+    {"listen", "ADDR:PORT", "where to listen; repeatable; unix:/path and systemd's fd:N too",
+     "127.0.0.1:8080", AT(listen), .kind = LIST, .most = 16, .commands = FOR_BOTH},
     {"workers", "N", "worker threads, 1 to 256", "one per allowed CPU", OPTION(workers),
      .kind = NUMBER, .least = 1, .most = 256, .commands = FOR_BOTH},
     {"engine", "auto|uring|epoll", "how sockets are served", "auto", OPTION(engine), .kind = CHOICE,
@@ -48,6 +48,24 @@ const struct setting settings_table[] = {
      OPTION(deflate), .kind = SWITCH, .commands = FOR_BOTH},
     {"deflate-memory", "BYTES", "for compression that remembers earlier messages", "0",
      OPTION(deflate_bytes_max), .kind = LARGE, .most = UINT64_MAX, .commands = FOR_BOTH},
+    {"address-connections", "N", "connections of one address (an IPv6 /64), 0 for any number",
+     "256 where other hosts connect", OPTION(address_connections_max), .kind = NUMBER,
+     .most = 1000000000, .commands = FOR_BOTH},
+    {"address-accept-rate", "N", "new connections a second of one address, 0 for any number",
+     "20 where other hosts connect", OPTION(address_accepts_per_s), .kind = NUMBER, .most = 1000000,
+     .commands = FOR_BOTH},
+    {"address-accept-burst", "N", "of them at once", "50", OPTION(address_accepts_burst),
+     .kind = NUMBER, .least = 1, .most = 1000000, .commands = FOR_BOTH},
+    {"message-rate", "N", "messages a second of one connection, 0 for any number",
+     "50 where other hosts connect", OPTION(messages_per_s), .kind = NUMBER, .most = 1000000,
+     .commands = FOR_BOTH},
+    {"message-burst", "N", "of them at once", "100", OPTION(messages_burst), .kind = NUMBER,
+     .least = 1, .most = 1000000, .commands = FOR_BOTH},
+    {"byte-rate", "BYTES", "what they may hold a second, 0 for any number",
+     "262144 where other hosts connect", OPTION(message_bytes_per_s), .kind = NUMBER,
+     .most = 4000000000u, .commands = FOR_BOTH},
+    {"drain-time", "SECONDS", "over which SIGTERM closes connections", "30", OPTION(drain_time_ms),
+     .kind = SECONDS, .most = 3600, .commands = FOR_SERVE},
     {"quiet", NULL, "log warnings and errors only", "false", AT(quiet), .kind = SWITCH,
      .commands = FOR_BOTH, .reloads = true},
     {"log-format", "auto|text|json", "auto: text on a terminal, JSON lines elsewhere", "auto",
@@ -265,6 +283,16 @@ bool settings_set(struct settings *settings, unsigned row, const char *value, st
         return set_number(setting, member, value, what);
     case CHOICE:
         return set_choice(setting, member, value, what);
+    }
+    return false;
+}
+
+bool settings_is_set(const struct settings *settings, const void *member)
+{
+    size_t offset = (size_t)((const char *)member - (const char *)settings);
+    for (unsigned row = 0; row < settings_count; row++) {
+        if (settings_table[row].offset == offset)
+            return settings->origins_of[row].source != FROM_DEFAULT;
     }
     return false;
 }

@@ -58,6 +58,7 @@ struct settings {
     bool anonymous_observe;
 
     uint32_t log_format; /* enum log_format */
+    bool local;          /* only this machine reaches the listeners */
 
     /* Called between the server's creation and its start; NULL, or an exit code. */
     int (*prepare)(const struct settings *settings, fw_server *server);
@@ -113,6 +114,9 @@ void settings_clear(struct settings *settings);
  */
 bool settings_set(struct settings *settings, unsigned row, const char *value, struct origin origin,
                   const char *what);
+
+/* Whether somebody has set a member of struct settings. */
+bool settings_is_set(const struct settings *settings, const void *member);
 
 /* Writes a value as the file would have it. */
 void settings_print(const struct settings *settings, unsigned row, FILE *out);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "settings.h"
+#include "watch.h"
 
 #include <ctype.h>
 #include <getopt.h>
@@ -178,6 +179,8 @@ int settings_read(struct settings *settings, unsigned command, int argc, char **
         return EXIT_USAGE;
     if (settings->config != NULL && !settings_read_file(settings, command, settings->config))
         return EXIT_USAGE;
+    if (settings->listen.count == 0)
+        watch_inherited(settings);
     if (settings->listen.count == 0)
         settings->listen.at[settings->listen.count++] = "127.0.0.1:8080";
     if (settings->origins.count > 0)

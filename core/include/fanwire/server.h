@@ -154,6 +154,7 @@ struct fw_server_stats {
     uint64_t address_full;       /* connections dropped: their address had too many */
     uint64_t address_fast;       /* connections dropped: their address came too fast */
     uint64_t rate_limited;       /* messages refused: their connection was too fast */
+    uint64_t connection_bytes;   /* of connections\' own state, queues and buffers not counted */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 
