@@ -137,7 +137,7 @@ static bool set_variable(struct settings *settings, unsigned row, const char *va
 /* Variables for the library, and those that other programs of ours read. */
 static bool is_foreign(const char *name)
 {
-    return strcmp(name, "simd") == 0 || strcmp(name, "wolfssl") == 0;
+    return strcmp(name, "simd") == 0 || strcmp(name, "wolfssl") == 0 || strcmp(name, "bin") == 0;
 }
 
 static bool read_environment(struct settings *settings, unsigned command)
