@@ -172,6 +172,9 @@ static void upgrade(struct fw_request *request)
     int error = fw_ws_handshake_check(request->head, request->bytes, accept);
     if (error == 0 && !fw_request_origin_allowed(request))
         error = FW_ERR_HTTP_ORIGIN;
+    if (error == 0 && session->host->up->admit != NULL &&
+        !session->host->up->admit(session, request))
+        error = FW_ERR_RATE;
     bool topics = session->host->rules->feed && fw_feed_is_topics(request);
     /* Before it subscribes: a subscription says how its messages are encoded. */
     bool agreed = error == 0 && fw_session_agree(session, request, extensions);

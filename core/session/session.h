@@ -76,6 +76,8 @@ struct fw_session_upward {
     void (*drained)(struct fw_session *session);
     void (*request)(struct fw_session *session, struct fw_request *request);
 
+    /* Whether a WebSocket may be opened from the address that a proxy names; NULL: any. */
+    bool (*admit)(struct fw_session *session, const struct fw_request *request);
     /* Lets the program decide who sends a request (access.h); NULL: it has no opinion. The pointer
      * itself may be NULL. */
     struct fw_authorization *(*authorize)(struct fw_session *session,

@@ -99,6 +99,13 @@ static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const stru
     uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
     struct fw_peers *peers = &acceptor->server->peers;
     char text[FW_SOCK_TEXT_BYTES];
+    struct in6_addr address;
+    const struct fw_proxies *proxies = &acceptor->server->proxies;
+    if (proxies->count > 0 && fw_address_map(peer, &address) &&
+        fw_proxies_have(proxies, &address)) {
+        acceptor->addresses[ticket] = FW_TAG_PROXY;
+        return true;
+    }
     enum fw_peer_verdict verdict =
         fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
     if (verdict == FW_PEER_WELCOME)
@@ -137,7 +144,7 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
     if (status == -ENFILE) {
         keep_waiting(acceptor, ticket);
     } else {
-        fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket]);
+        fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket] & FW_TAG_ADDRESS);
         fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
                     "a connection was lost on its way to a worker: %s", fw_status_text(status));
     }

@@ -29,6 +29,7 @@ int fw_peers_init(struct fw_peers *peers, const uint64_t key[2], uint32_t open_m
 {
     *peers = (struct fw_peers){.open_max = open_max, .rate = rate, .burst = burst, .used = 1};
     fw_map_init(&peers->map, key);
+    pthread_mutex_init(&peers->lock, NULL);
     if (open_max == 0 && rate == 0)
         return 0;
     void *table = mmap(NULL, sizeof(struct fw_peer) * FW_PEERS_MAX, PROT_READ | PROT_WRITE,
@@ -42,8 +43,10 @@ int fw_peers_init(struct fw_peers *peers, const uint64_t key[2], uint32_t open_m
 void fw_peers_clear(struct fw_peers *peers)
 {
     fw_map_clear(&peers->map);
-    if (peers->table != NULL)
-        munmap(peers->table, sizeof(struct fw_peer) * FW_PEERS_MAX);
+    if (peers->table == NULL)
+        return;
+    munmap(peers->table, sizeof(struct fw_peer) * FW_PEERS_MAX);
+    pthread_mutex_destroy(&peers->lock);
     peers->table = NULL;
 }
 
@@ -123,7 +126,7 @@ static uint32_t find(struct fw_peers *peers, const struct sockaddr *any, uint64_
 {
     uint8_t octets[ADDRESS_BYTES_MAX];
     struct fw_bytes address = {octets, address_of(any, octets)};
-    if (peers->table == NULL || address.count == 0)
+    if (address.count == 0)
         return 0;
     uint64_t hash = fw_siphash(peers->map.key, address);
     struct fw_map_node *node = fw_map_find(&peers->map, address, hash);
@@ -145,8 +148,8 @@ static bool pay(const struct fw_peers *peers, struct fw_peer *peer, uint64_t now
     return true;
 }
 
-enum fw_peer_verdict fw_peers_admit(struct fw_peers *peers, const struct sockaddr *address,
-                                    uint64_t now_ms, uint32_t *index_out)
+static enum fw_peer_verdict admit(struct fw_peers *peers, const struct sockaddr *address,
+                                  uint64_t now_ms, uint32_t *index_out)
 {
     uint32_t index = find(peers, address, now_ms);
     *index_out = index;
@@ -160,6 +163,18 @@ enum fw_peer_verdict fw_peers_admit(struct fw_peers *peers, const struct sockadd
         return FW_PEER_IS_TOO_FAST;
     atomic_fetch_add_explicit(&peer->open, 1, memory_order_relaxed);
     return FW_PEER_WELCOME;
+}
+
+enum fw_peer_verdict fw_peers_admit(struct fw_peers *peers, const struct sockaddr *address,
+                                    uint64_t now_ms, uint32_t *index_out)
+{
+    *index_out = 0;
+    if (peers->table == NULL)
+        return FW_PEER_WELCOME;
+    pthread_mutex_lock(&peers->lock);
+    enum fw_peer_verdict verdict = admit(peers, address, now_ms, index_out);
+    pthread_mutex_unlock(&peers->lock);
+    return verdict;
 }
 
 void fw_peers_left(struct fw_peers *peers, uint32_t index)

@@ -4,7 +4,7 @@
  * of it. The table is bounded; an address that has nothing open and no debt is forgotten. Where it
  * is full, new addresses are not counted (index 0): limits fail open, memory does not.
  *
- * thread: fw_peers_admit the acceptor; fw_peers_left any
+ * thread: any
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -29,6 +30,7 @@ enum fw_peer_verdict {
 struct fw_peer; /* peers.c */
 
 struct fw_peers {
+    pthread_mutex_t lock; /* of all but the counts of open connections */
     struct fw_map map;
     struct fw_peer *table; /* mapped; index 0 is nobody */
     uint32_t used;         /* entries ever used */

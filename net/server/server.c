@@ -76,6 +76,18 @@ static int check_zlib(struct fw_server *server)
     return -ENOTSUP;
 }
 
+static bool read_proxies(struct fw_server *server)
+{
+    const char *const *texts = server->options.trusted_proxies;
+    struct fw_proxies *proxies = &server->proxies;
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++) {
+        if (proxies->count == FW_PROXIES_MAX ||
+            !fw_cidr_parse(texts[i], &proxies->list[proxies->count++]))
+            return false;
+    }
+    return true;
+}
+
 static int check_options(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -95,6 +107,8 @@ static int check_options(struct fw_server *server)
         (options->ping_interval_ms > FW_TIMEOUT_MS_MAX &&
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
+    if (!read_proxies(server))
+        return usage(server, "a trusted proxy is an address or ADDRESS/BITS, and 32 are enough");
     const char *const *origins = options->allow_origins;
     for (size_t i = 0; origins != NULL && origins[i] != NULL; i++) {
         if (!fw_origin_pattern_valid(origins[i]))

@@ -19,6 +19,7 @@
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
+#include "net/server/forwarded.h"
 #include "net/server/mailbox.h"
 #include "net/server/peers.h"
 #include "session/compress.h"
@@ -30,6 +31,8 @@
 
 /* The part of a hand-over's tag that is the entry of the client's address (peers.h). */
 #define FW_TAG_ADDRESS 0x00ffffffu
+/* A bit of it: the connection is a trusted proxy's. */
+#define FW_TAG_PROXY 0x01000000u
 static_assert(FW_PEERS_MAX <= FW_TAG_ADDRESS, "each entry has a tag");
 
 /* A worker that is asked to stop lets its connections say goodbye for this long. */
@@ -114,6 +117,7 @@ struct fw_server {
     struct fw_directory directory;
     bool has_directory;
     struct fw_peers peers;
+    struct fw_proxies proxies;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
 

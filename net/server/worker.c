@@ -122,6 +122,32 @@ static bool up_ready(struct fw_session *session)
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
 }
 
+/* Who comes through a proxy of ours is counted by the address that it speaks for. */
+static bool up_admit(struct fw_session *session, const struct fw_request *request)
+{
+    struct fw_worker *worker = worker_of(session);
+    struct fw_server *server = worker->server;
+    struct fw_conn *conn = conn_of(session);
+    struct sockaddr_in6 client = {.sin6_family = AF_INET6};
+    uint32_t index;
+    if ((conn->tag & FW_TAG_PROXY) == 0 ||
+        !fw_forwarded_client(&server->proxies, request->head, request->bytes, &client.sin6_addr))
+        return true;
+    enum fw_peer_verdict verdict =
+        fw_peers_admit(&server->peers, (const struct sockaddr *)(const void *)&client,
+                       session->host->now_ms, &index);
+    if (verdict == FW_PEER_WELCOME) {
+        fw_peers_left(&server->peers, conn->tag & FW_TAG_ADDRESS);
+        conn->tag = (conn->tag & ~FW_TAG_ADDRESS) | index;
+        return true;
+    }
+    struct fw_acceptor *acceptor = &server->acceptor;
+    atomic_fetch_add_explicit(verdict == FW_PEER_HAS_TOO_MANY ? &acceptor->address_full
+                                                              : &acceptor->address_fast,
+                              1, memory_order_relaxed);
+    return false;
+}
+
 static uint64_t up_wall_s(struct fw_session *session)
 {
     struct timespec now;
@@ -139,6 +165,7 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
+    .admit = up_admit,
     .authorize = fw_worker_authorize,
     .wall_s = up_wall_s,
     .publish = up_publish,

@@ -93,8 +93,8 @@ await run(async () => {
     await check(`${engine}: the log has no credential in it`, async () => {
       status(server, '/topics/news?token=eyJsecret', '-d', 'x');
       status(server, '/topics/news', '-d', 'x', '-u', 'alice:secretpassword');
+      await eventually('it is logged', () => /answered 401/.test(server.output()));
       assert.doesNotMatch(server.output(), /eyJ|secretpassword|Bearer |Basic /);
-      assert.match(server.output(), /answered 401/);
     });
     assert.equal(await server.stop(), 0);
   }

@@ -375,3 +375,44 @@ SERVER_TEST(server_limits, refuses_messages_that_come_too_fast, 60)
     cr_assert_eq(stats.rate_limited, 2u);
     server_end(&server);
 }
+
+SERVER_TEST(server_limits, count_who_comes_through_a_trusted_proxy_by_its_own_address, 60)
+{
+    static const char *const proxies[] = {"127.0.0.0/8", NULL};
+    struct server server;
+    struct ws_client clients[5];
+    static const struct {
+        const char *lines;
+        unsigned status;
+    } rows[] = {
+        {"X-Forwarded-For: 198.51.100.1\r\n", 101},
+        {"X-Forwarded-For: 9.9.9.9, 198.51.100.1\r\n", 101},
+        {"X-Forwarded-For: 8.8.8.8, 198.51.100.1\r\n", 429},
+        {"X-Forwarded-For: 198.51.100.1, 198.51.100.2\r\n", 101},
+        {"", 101},
+    };
+    start(&server, engine);
+    server.options.address_connections_max = 2;
+    server.options.trusted_proxies = proxies;
+    server_start(&server);
+    for (unsigned i = 0; i < 5; i++) {
+        ws_client_connect(&clients[i], server.address);
+        cr_assert_eq(ws_client_open(&clients[i], "/topics/a", rows[i].lines), rows[i].status, "%u",
+                     i);
+    }
+    for (unsigned i = 0; i < 5; i++)
+        ws_client_close(&clients[i]);
+    EVENTUALLY(server_connections(&server) == 0);
+    cr_assert_eq(open_status(&server, "/topics/a", rows[2].lines), 101u, "they have left");
+    server_end(&server);
+}
+
+Test(server_limits, take_no_proxy_that_is_none, .timeout = 60)
+{
+    static const char *const wrong[] = {"127.0.0.1/8", NULL};
+    struct server server;
+    server_init(&server, FW_USE_EPOLL);
+    server.options.trusted_proxies = wrong;
+    cr_assert_eq(fw_server_create(&server.options, &server.server), FW_ERR_USAGE);
+    cr_assert(server_logged(&server, "a trusted proxy is"));
+}

@@ -55,7 +55,7 @@ void passwords_drop(struct passwords *passwords)
 /* Fast hashes are not for passwords: a file that holds one is refused, not trusted. */
 static bool hash_strong(const char *hash)
 {
-    static const char *const prefixes[] = {"$y$", "$gy$", "$7$", "$2b$", "$2y$", "$6$", "$5$"};
+    static const char *const prefixes[] = {"$y$", "$gy$", "$7$", "$2b$", "$2y$", "$6$"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         if (strncmp(hash, prefixes[i], strlen(prefixes[i])) == 0)
             return strlen(hash) < CRYPT_OUTPUT_SIZE && crypt_checksalt(hash) == CRYPT_SALT_OK;

@@ -56,6 +56,8 @@ const struct setting settings_table[] = {
      .commands = FOR_BOTH},
     {"address-accept-burst", "N", "of them at once", "50", OPTION(address_accepts_burst),
      .kind = NUMBER, .least = 1, .most = 1000000, .commands = FOR_BOTH},
+    {"trust-proxy", "CIDR", "a proxy whose X-Forwarded-For counts: 10.0.0.0/8; repeatable", NULL,
+     AT(proxies), .kind = LIST, .most = LIST_MAX, .commands = FOR_BOTH},
     {"message-rate", "N", "messages a second of one connection, 0 for any number",
      "50 where other hosts connect", OPTION(messages_per_s), .kind = NUMBER, .most = 1000000,
      .commands = FOR_BOTH},

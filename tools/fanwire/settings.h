@@ -40,6 +40,7 @@ struct settings {
     const char *config; /* the YAML file */
     struct list listen;
     struct list origins;
+    struct list proxies;
     bool quiet;
     bool demo;
     bool insecure_publish;

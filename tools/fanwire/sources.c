@@ -183,6 +183,8 @@ int settings_read(struct settings *settings, unsigned command, int argc, char **
         watch_inherited(settings);
     if (settings->listen.count == 0)
         settings->listen.at[settings->listen.count++] = "127.0.0.1:8080";
+    if (settings->proxies.count > 0)
+        settings->options.trusted_proxies = settings->proxies.at;
     if (settings->origins.count > 0)
         settings->options.allow_origins = settings->origins.at;
     return 0;

@@ -89,6 +89,11 @@ struct fw_server_options {
      * close reason ("retry_ms=12345", spread at random up to 30 s, or this time when it is longer),
      * so that they do not all come back at once. 0: all at once, without a hint. */
     uint32_t drain_time_ms;
+
+    /* Proxies of ours, "10.0.0.0/8" or one address each, NULL-terminated, at most 32: their
+     * connections are not limited by their address, and WebSockets that come through them count for
+     * the client that X-Forwarded-For names (the right-most address that is not ours). */
+    const char *const *trusted_proxies;
 };
 
 #define FW_UNLIMITED UINT32_MAX
