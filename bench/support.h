@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <time.h>
 
-/* One `--name VALUE` option; exactly one of the three places is given. */
+/* One `--name VALUE` option; exactly one of the four places is given. */
 struct bench_option {
     const char *name; /* without the dashes; NULL ends the table */
     const char *help;
@@ -21,7 +21,9 @@ struct bench_option {
     size_t number_min;
     size_t number_max;
     const char **text;
-    bool *flag; /* takes no value */
+    bool *flag;                       /* takes no value */
+    void (*take)(const char *value);  /* may be given more than once */
+    const struct bench_option *after; /* at the table's end: the table that goes on, or NULL */
 };
 
 /* Rows of an option table. */
@@ -38,13 +40,23 @@ struct bench_option {
     {                                                                                              \
         .name = (option), .help = (words), .flag = (place)                                         \
     }
+#define BENCH_REPEATED(option, function, words)                                                    \
+    {                                                                                              \
+        .name = (option), .help = (words), .take = (function)                                      \
+    }
+#define BENCH_OPTIONS_THEN(table)                                                                  \
+    {                                                                                              \
+        .name = NULL, .after = (table)                                                             \
+    }
 #define BENCH_OPTIONS_END                                                                          \
     {                                                                                              \
         .name = NULL                                                                               \
     }
 
-/* Ends the program with status 1 and a sentence on stderr, which `format` and what follows make. */
+/* Ends the program with status 1 and a sentence on stderr, which `format` and what follows make;
+ * bench_misuse with status 2, for what only the command line can mend. Thread: any. */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+_Noreturn void bench_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Reads the command line into the places that `options` names; whatever it does not name keeps the
  * value it has. Ends the program with status 2 on bad usage, and with 0 after --help.

@@ -30,6 +30,14 @@
 static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
               "reading stops before the policy acts");
 
+/* A consumer that owes its reading of a quarter of its budget for so long is too slow, too. */
+#define FW_SLOW_MS 10000u
+
+/* Pings and pongs of one peer, a second; twice as many at once. ws 8.23.0 was floods of them; the
+ * public conformance suite sends ten in one write. */
+#define FW_CONTROL_RATE_DEFAULT 10u
+#define FW_CONTROL_RATE_MAX     1000u
+
 /* A topic's name, and the topics of one connection, of one server. */
 #define FW_TOPIC_NAME_BYTES_MAX 128u
 #define FW_SUBSCRIPTIONS_MAX    128u

@@ -239,6 +239,8 @@ static int method_step(struct fw_http_head *head, struct scan *scan)
     if (token.count == 0 && (delimiter == '\r' || delimiter == '\n'))
         return FW_ERR_HTTP_LINE_END;
     int method = method_named(token);
+    if (method < 0 && (token.count == 0 || delimiter != ' ')) /* another protocol */
+        return wrong_octet(delimiter, FW_ERR_HTTP_REQUEST_LINE);
     if (method < 0)
         return FW_ERR_HTTP_METHOD;
     if (delimiter != ' ')

@@ -43,7 +43,7 @@ struct fw_http_header {
 
 /* A head being parsed, and afterwards the parsed head. FW_HTTP_OTHER is a well-formed token of a
  * known method (PUT, DELETE, PATCH, TRACE, CONNECT): answered 405; an unknown one fails with
- * FW_ERR_HTTP_METHOD. */
+ * FW_ERR_HTTP_METHOD, what is no token with FW_ERR_HTTP_REQUEST_LINE. */
 struct fw_http_head {
     uint16_t scanned;     /* octets already judged */
     uint16_t line;        /* http1.c: where the line in work begins */
@@ -81,8 +81,8 @@ void fw_http_head_init(struct fw_http_head *head);
  *              must show the earlier ones again, unchanged, at any address
  * returns      the head's size, its empty line included, once it is whole, and again at every later
  *              call; 0 when more is needed
- * errors       FW_ERR_HTTP_METHOD, _TARGET, _VERSION, _LINE_END, _HEADER_NAME, _HEADER_VALUE,
- *              _FOLDED, _HOST, _LENGTH, _CODING, _LINE_TOO_LONG (the request line),
+ * errors       FW_ERR_HTTP_METHOD, _REQUEST_LINE, _TARGET, _VERSION, _LINE_END, _HEADER_NAME,
+ *              _HEADER_VALUE, _FOLDED, _HOST, _LENGTH, _CODING, _LINE_TOO_LONG (the request line),
  *              _HEAD_TOO_LARGE (the head, or a header line), _HEADERS_TOO_MANY; status.h gives the
  *              HTTP status of each. They come at the first octet that shows them, however the bytes
  *              are cut. After an error the head may only be initialized again: asserted.

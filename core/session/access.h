@@ -33,7 +33,7 @@ struct fw_request;
 struct fw_session;
 
 #define FW_COOKIE_NAME_BYTES_MAX 64u
-#define FW_REFUSAL_BYTES_MAX     128u
+#define FW_REFUSAL_REASON_BYTES  128u
 
 /* The close code of an expired credential: 401, as WebSocket's private codes go. */
 #define FW_CLOSE_EXPIRED 4401u
@@ -60,7 +60,7 @@ struct fw_authorization {
     struct fw_authorization *next;
     struct fw_principal *principal; /* granted; NULL: refused */
     unsigned status;
-    char reason[FW_REFUSAL_BYTES_MAX];
+    char reason[FW_REFUSAL_REASON_BYTES];
 };
 
 void fw_access_hold(struct fw_access *access);

@@ -5,6 +5,7 @@
 #include "session/compress.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "proto/mask.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
 #include "session/request.h"
@@ -95,6 +96,25 @@ bool fw_session_agree(struct fw_session *session, const struct fw_request *reque
     return true;
 }
 
+int fw_session_agree_client(struct fw_session *session, struct fw_bytes answer,
+                            const struct fw_ws_deflate_offer *offer)
+{
+    struct fw_compressor *compressor = session->host->compressor;
+    struct fw_ws_deflate agreed;
+    fw_assert(compressor != NULL && session->context == NULL);
+    int status = fw_ws_deflate_verify(answer, offer, &agreed);
+    if (status != 0)
+        return status;
+    if (agreed.own_takeover || agreed.peer_takeover) {
+        session->context = fw_ws_deflate_context_create(&compressor->pool, &agreed);
+        if (session->context == NULL)
+            return FW_ERR_WS_MEMORY;
+    }
+    session->deflate = true;
+    session->encoding = (uint8_t)fw_ws_deflate_encoding(agreed.own_bits);
+    return 0;
+}
+
 void fw_session_disagree(struct fw_session *session)
 {
     if (!session->deflate)
@@ -169,29 +189,38 @@ void fw_session_inflated_told(struct fw_session *session)
 
 /* What a frame may take before it is packed: the header of the whole message, and as many octets as
  * a packed one may need that is shorter. */
-static size_t frame_room(size_t payload_bytes)
+static size_t frame_room(size_t payload_bytes, bool masked)
 {
-    return fw_ws_header_bytes(payload_bytes, false) + payload_bytes - 1 + FW_WS_DEFLATE_SPARE_BYTES;
+    return fw_ws_header_bytes(payload_bytes, masked) + payload_bytes - 1 +
+           FW_WS_DEFLATE_SPARE_BYTES;
 }
 
 /* Writes a compressed frame to memory of frame_room() octets.
  *
+ * key          of a client's frame; NULL: it is not masked
  * returns      its octets; 0 when it is not shorter than the message
  */
 static size_t write_frame(struct fw_ws_deflater *deflater, uint8_t opcode, struct fw_bytes payload,
-                          bool fresh, uint8_t *out)
+                          bool fresh, const uint32_t *key, uint8_t *out)
 {
-    size_t before = fw_ws_header_bytes(payload.count, false);
+    const bool masked = key != NULL;
+    size_t before = fw_ws_header_bytes(payload.count, masked);
     ssize_t packed = fw_ws_deflater_pack(deflater, payload, fresh, out + before,
-                                         frame_room(payload.count) - before);
+                                         frame_room(payload.count, masked) - before);
     if (packed < 0)
         return 0;
-    const struct fw_ws_header header = {
-        .payload_bytes = (uint64_t)packed, .opcode = opcode, .rsv = FW_WS_RSV1, .fin = true};
-    size_t header_bytes = fw_ws_header_bytes((uint64_t)packed, false);
+    const struct fw_ws_header header = {.payload_bytes = (uint64_t)packed,
+                                        .key = masked ? *key : 0,
+                                        .opcode = opcode,
+                                        .rsv = FW_WS_RSV1,
+                                        .fin = true,
+                                        .masked = masked};
+    size_t header_bytes = fw_ws_header_bytes((uint64_t)packed, masked);
     if (header_bytes < before)
         memmove(out + header_bytes, out + before, (size_t)packed);
     fw_ws_header_encode(&header, out);
+    if (masked)
+        fw_mask(out + header_bytes, out + header_bytes, (size_t)packed, *key);
     return header_bytes + (size_t)packed;
 }
 
@@ -216,11 +245,14 @@ bool fw_session_send_compressed(struct fw_session *session, uint8_t opcode, stru
     struct fw_ws_deflater *deflater = deflater_for(session, payload.count, &own);
     if (deflater == NULL)
         return false;
-    size_t room = frame_room(payload.count);
+    const bool client = fw_session_is_client(session);
+    const uint32_t key = client ? fw_session_mask_key(session) : 0;
+    size_t room = frame_room(payload.count, client);
     uint8_t *at = fw_arena_reserve(arena, room);
     if (at == NULL)
         return false;
-    size_t count = write_frame(deflater, opcode, payload, !own || session->stale, at);
+    size_t count =
+        write_frame(deflater, opcode, payload, !own || session->stale, client ? &key : NULL, at);
     fw_arena_give_back(arena, room - count);
     /* Our own context is told what it does not know of: a message from another deflater. It knows
      * by itself of one that it packed and that is not sent. */
@@ -243,10 +275,10 @@ static struct fw_encoded *encode(struct fw_compressor *compressor, const struct 
     struct fw_ws_deflater *deflater = fw_ws_deflate_pool_deflater(&compressor->pool, encoding);
     struct fw_encoded *encoded = NULL;
     if (deflater != NULL)
-        encoded = fw_mem_alloc(sizeof *encoded + frame_room(payload.count));
+        encoded = fw_mem_alloc(sizeof *encoded + frame_room(payload.count, false));
     if (encoded == NULL)
         return NULL;
-    size_t count = write_frame(deflater, msg->type, payload, true, encoded->bytes);
+    size_t count = write_frame(deflater, msg->type, payload, true, NULL, encoded->bytes);
     if (count == 0) {
         fw_mem_free(encoded);
         return &fw_encoded_plain;

@@ -59,6 +59,15 @@ void fw_compressor_clear(struct fw_compressor *compressor);
 bool fw_session_agree(struct fw_session *session, const struct fw_request *request,
                       char answer_out[FW_WS_DEFLATE_TEXT_BYTES]);
 
+/* The same for a client: takes the server's answer to our offer.
+ *
+ * answer       the value of its Sec-WebSocket-Extensions; not empty
+ * errors       FW_ERR_WS_OFFER, as fw_ws_deflate_verify; FW_ERR_WS_MEMORY when there is no room for
+ *              the contexts that it wants to keep
+ */
+int fw_session_agree_client(struct fw_session *session, struct fw_bytes answer,
+                            const struct fw_ws_deflate_offer *offer);
+
 /* Forgets what was agreed on, and frees its contexts. */
 void fw_session_disagree(struct fw_session *session);
 

@@ -30,6 +30,8 @@
 
 #define PENDING_BYTES_START 1024u
 #define ACCEPT_BYTES_MAX    (512u + FW_WS_DEFLATE_TEXT_BYTES)
+/* The first octet of a ClientHello's record (RFC 8446, section 5.1): no method begins so. */
+#define TLS_HANDSHAKE 0x16
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 
 struct fw_http_pending {
@@ -92,6 +94,16 @@ bool fw_request_origin_allowed(const struct fw_request *request)
         return false;
     fw_http_find(request->head, request->bytes, "host", 0, &host);
     return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
+}
+
+/* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
+static bool host_allowed(const struct fw_request *request)
+{
+    const struct fw_session_rules *rules = request->session->host->rules;
+    struct fw_bytes host;
+    return !rules->local_hosts ||
+           fw_http_find(request->head, request->bytes, "host", 0, &host) < 0 ||
+           fw_host_allowed(host, rules->allow_hosts);
 }
 
 /* Other protocols that a client offers (h2c, by some HTTP libraries with every request) are passed
@@ -227,6 +239,10 @@ static void copy_path(struct fw_request *request)
 static void answer(struct fw_request *request)
 {
     copy_path(request);
+    if (!host_allowed(request)) {
+        refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
+        return;
+    }
     int error = fw_access_identify(request);
     if (error == -ENOMEM)
         fw_request_refuse_with(request, 503, fw_status_text(error));
@@ -366,7 +382,8 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
 {
     struct fw_http_head *head = &session->host->head;
     fw_http_head_init(head);
-    ssize_t head_bytes = fw_http_request_parse(head, bytes, count);
+    ssize_t head_bytes =
+        bytes[0] == TLS_HANDSHAKE ? FW_ERR_HTTP_TLS : fw_http_request_parse(head, bytes, count);
     if (head_bytes < 0) {
         refuse(session, (int)head_bytes);
         return count;

@@ -126,3 +126,51 @@ bool fw_origin_allowed(struct fw_bytes origin, struct fw_bytes host, const char 
     }
     return false;
 }
+
+/* ---- hosts ----------------------------------------------------------------------------------- */
+
+/* "127." and three more numbers of at most 255: "127.0.0.1.example.com" is a name. */
+static bool is_loopback_ipv4(struct fw_bytes host)
+{
+    unsigned numbers = 0;
+    size_t at = 0;
+    while (at < host.count) {
+        unsigned number = 0;
+        size_t digits = 0;
+        for (; at < host.count && host.at[at] >= '0' && host.at[at] <= '9' && digits < 4; digits++)
+            number = number * 10 + (unsigned)(host.at[at++] - '0');
+        if (digits == 0 || digits == 4 || number > 255 || (numbers == 0 && number != 127))
+            return false;
+        numbers++;
+        if (at == host.count)
+            return numbers == 4;
+        if (host.at[at++] != '.')
+            return false;
+    }
+    return false;
+}
+
+bool fw_host_allowed(struct fw_bytes host, const char *const *allowed)
+{
+    struct origin own;
+    struct origin entry;
+    if (!parse_authority(host, 80, &own) || own.host.at[0] == '*')
+        return false;
+    if (fw_bytes_equal_lower(own.host, "localhost") || fw_bytes_equal_lower(own.host, "[::1]") ||
+        is_loopback_ipv4(own.host))
+        return true;
+    for (size_t i = 0; allowed != NULL && allowed[i] != NULL; i++) {
+        if (fw_bytes_equal(fw_bytes_of(allowed[i]), fw_bytes_of("*")) ||
+            (parse_authority(fw_bytes_of(allowed[i]), 80, &entry) &&
+             host_matches(own.host, entry.host)))
+            return true;
+    }
+    return false;
+}
+
+bool fw_host_pattern_valid(const char *pattern)
+{
+    struct origin parsed;
+    return fw_bytes_equal(fw_bytes_of(pattern), fw_bytes_of("*")) ||
+           parse_authority(fw_bytes_of(pattern), 80, &parsed);
+}

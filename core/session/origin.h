@@ -27,4 +27,17 @@ bool fw_origin_allowed(struct fw_bytes origin, struct fw_bytes host, const char 
 /* Whether an entry of an allow-list is well-formed. */
 bool fw_origin_pattern_valid(const char *pattern);
 
+/* Whether a request for `host` is meant for a server that only this machine reaches. A page whose
+ * own name was made to resolve to 127.0.0.1 is same-origin with us, by Origin and Host alike; only
+ * the name in both tells it (DNS rebinding).
+ *
+ * host         the Host header's value; its port is not compared
+ * allowed      NULL-terminated, or NULL: names besides localhost, 127.0.0.0/8 and [::1]; "*." in
+ *              front stands for one or more labels, "*" for every name
+ */
+bool fw_host_allowed(struct fw_bytes host, const char *const *allowed);
+
+/* Whether an entry of that list is well-formed. */
+bool fw_host_pattern_valid(const char *pattern);
+
 #endif

@@ -141,6 +141,46 @@ unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out, u
     return count;
 }
 
+/* Writes a piece of at most `room` bytes; returns its size. */
+static size_t show(const uint8_t *bytes, uint32_t bytes_count, size_t room, struct iovec *piece_out)
+{
+    size_t count = bytes_count < room ? bytes_count : room;
+    *piece_out = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = count};
+    return count;
+}
+
+unsigned fw_outq_peek(const struct fw_outq *outq, struct iovec *pieces_out, unsigned pieces_max,
+                      size_t bytes_max)
+{
+    if (fw_outq_empty(outq) || pieces_max == 0)
+        return 0;
+    size_t room = bytes_max - show(outq->first_bytes, outq->first_count, bytes_max, &pieces_out[0]);
+    unsigned count = 1;
+    for (uint32_t i = 0; outq->more != NULL && i < outq->more->count; i++) {
+        if (count == pieces_max || room == 0)
+            break;
+        const struct fw_outq_entry *entry = at(outq->more, i);
+        room -= show(entry->bytes, entry->bytes_count, room, &pieces_out[count++]);
+    }
+    return count;
+}
+
+bool fw_outq_skip(struct fw_outq *outq, size_t bytes)
+{
+    fw_assert(bytes <= outq->queued_bytes);
+    outq->queued_bytes -= (uint32_t)bytes;
+    while (!fw_outq_empty(outq) && bytes >= outq->first_count) {
+        bytes -= outq->first_count;
+        drop(outq->first_share);
+        shift(outq);
+    }
+    if (bytes == 0)
+        return false;
+    outq->first_bytes += bytes;
+    outq->first_count -= (uint32_t)bytes;
+    return true;
+}
+
 /* Copies an arena piece to a share of its own. */
 static int keep(const uint8_t **bytes, struct fw_share **share, uint32_t bytes_count)
 {

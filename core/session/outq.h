@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct fw_outq_entry {
     const uint8_t *bytes;
@@ -65,6 +66,22 @@ int fw_outq_push(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count,
  */
 unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out,
                       unsigned entries_max);
+
+/* Shows what stands in front without taking it: at least a piece when there is one, the last cut to
+ * what is asked for.
+ *
+ * pieces_out   borrow the queue's bytes, until it changes
+ * bytes_max    of all pieces together, at least 1
+ * returns      pieces written
+ */
+unsigned fw_outq_peek(const struct fw_outq *outq, struct iovec *pieces_out, unsigned pieces_max,
+                      size_t bytes_max);
+
+/* Drops so many bytes from the front, and the references of the entries that were whole in them.
+ *
+ * returns      whether the first entry that is left was cut
+ */
+bool fw_outq_skip(struct fw_outq *outq, size_t bytes);
 
 /* Puts entries back in front of what is queued, in their order, with their references.
  *

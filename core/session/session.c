@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "session/access.h"
 #include "session/compress.h"
+#include "session/ws_client.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -29,7 +30,7 @@ static void release_held(struct fw_session *session)
 {
     if (session->held == NULL)
         return;
-    fw_mem_free(session->held->input);
+    fw_mem_free(session->held->block);
     fw_mem_free(session->held);
     session->held = NULL;
 }
@@ -59,6 +60,8 @@ void fw_session_leave(struct fw_session *session)
     release_held(session);
     if (session->upgraded)
         fw_ws_decoder_clear(&session->in.decoder);
+    else if (fw_session_is_client(session))
+        fw_ws_client_clear(session);
     else
         fw_http_session_clear(session);
     fw_session_disagree(session);
@@ -94,7 +97,10 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     }
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_received(session, bytes, bytes_count);
+        if (FW_UNLIKELY(fw_session_is_client(session)))
+            fw_ws_client_received(session, bytes, bytes_count);
+        else
+            fw_http_session_received(session, bytes, bytes_count);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -112,10 +118,12 @@ void fw_session_ended(struct fw_session *session, int status)
         session->fin_waits = true;
         return;
     }
+    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
+        fw_ws_client_ended(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
-    if (session->end == FW_END_LINGER)
-        session->end = FW_END_CLOSE; /* what it lingered for has come */
+    if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
+        session->end = FW_END_CLOSE; /* what it waited for has come */
 }
 
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
@@ -135,7 +143,10 @@ void fw_session_timer(struct fw_session *session)
         return;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
-        fw_http_session_timer(session);
+        if (fw_session_is_client(session))
+            fw_ws_client_timer(session);
+        else
+            fw_http_session_timer(session);
         break;
     case FW_PHASE_OPEN:
     case FW_PHASE_CLOSING:
@@ -151,6 +162,8 @@ void fw_session_timer(struct fw_session *session)
 static void close_stopping(struct fw_session *session)
 {
     char reason[64] = "the server is stopping";
+    if (fw_session_is_client(session))
+        strcpy(reason, "the client is stopping");
     uint32_t most_ms = session->host->retry_ms_max;
     if (most_ms > 0)
         snprintf(reason, sizeof reason, "the server is stopping; retry_ms=%u",
@@ -174,6 +187,28 @@ bool fw_session_full(const struct fw_session *session)
     return session->blocked && session->outq.queued_bytes > session->host->rules->output_soft_bytes;
 }
 
+/* The timer is moved once when it falls behind; if it has caught up when that rings, silence is
+ * looked after as ever. */
+void fw_session_weigh(struct fw_session *session)
+{
+    const struct fw_session_rules *rules = session->host->rules;
+    bool behind = session->phase == FW_PHASE_OPEN && rules->output_slow_bytes != 0 &&
+                  session->outq.queued_bytes > rules->output_slow_bytes;
+    if (behind && !session->behind)
+        fw_session_set_timer(session, FW_SLOW_MS);
+    session->behind = behind;
+}
+
+void fw_session_end_slow(struct fw_session *session, const char *why)
+{
+    uint32_t waited = session->outq.queued_bytes;
+    fw_outq_drop_unbegun(&session->outq, session->begun);
+    session->host->slow_closed++;
+    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
+                "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
+    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+}
+
 static struct fw_session_held *held_of(struct fw_session *session)
 {
     if (session->held == NULL)
@@ -181,21 +216,63 @@ static struct fw_session_held *held_of(struct fw_session *session)
     return session->held;
 }
 
+/* What is left of a block that is being drained stays where it is: copied each time that the peer
+ * has taken a little, megabytes would be copied for every few kilobytes. */
+static bool hold_rest(struct fw_session *session, struct fw_session_held *held,
+                      const uint8_t *bytes, size_t bytes_count)
+{
+    struct fw_session_held *from = session->host->draining;
+    if (held->block != NULL || from == NULL || from->block == NULL ||
+        bytes + bytes_count != from->input + from->input_bytes)
+        return false;
+    held->block = from->block;
+    held->block_bytes = from->block_bytes;
+    held->input = from->input + (from->input_bytes - bytes_count);
+    held->input_bytes = bytes_count;
+    from->block = NULL;
+    return true;
+}
+
+/* Room for more behind the input: at the block's front, or in a larger one. */
+static bool hold_more(struct fw_session_held *held, size_t more)
+{
+    size_t needed = held->input_bytes + more;
+    if (held->block_bytes - (size_t)(held->input - held->block) >= needed)
+        return true;
+    if (held->block != NULL && held->input != held->block)
+        memmove(held->block, held->input, held->input_bytes);
+    if (held->block_bytes < needed) {
+        size_t wanted = held->block_bytes + held->block_bytes / 2;
+        if (wanted < needed)
+            wanted = needed;
+        held->input = held->block;
+        uint8_t *block = fw_mem_resize(held->block, wanted);
+        if (block == NULL)
+            return false;
+        held->block = block;
+        held->block_bytes = wanted;
+    }
+    held->input = held->block;
+    return true;
+}
+
 void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)
 {
-    struct fw_session_held *held = held_of(session);
-    uint8_t *input = NULL;
     if (bytes_count == 0)
         return;
-    if (held != NULL)
-        input = fw_mem_resize(held->input, held->input_bytes + bytes_count);
-    if (input == NULL) {
+    struct fw_session_held *held = held_of(session);
+    if (held == NULL) {
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    memcpy(input + held->input_bytes, bytes, bytes_count);
-    held->input = input;
-    held->input_bytes += bytes_count;
+    if (!hold_rest(session, held, bytes, bytes_count)) {
+        if (!hold_more(held, bytes_count)) {
+            fw_session_finish(session, FW_END_ABORT);
+            return;
+        }
+        memcpy(held->input + held->input_bytes, bytes, bytes_count);
+        held->input_bytes += bytes_count;
+    }
     session->host->up->changed(session);
 }
 
@@ -213,9 +290,12 @@ void fw_session_drained(struct fw_session *session)
     }
     if (held == NULL)
         return;
-    if (held->input != NULL)
+    if (held->input != NULL) {
+        session->host->draining = held;
         fw_session_received(session, held->input, held->input_bytes);
-    fw_mem_free(held->input);
+        session->host->draining = NULL;
+    }
+    fw_mem_free(held->block);
     fw_mem_free(held);
     if (session->fin_waits && (session->held == NULL || session->held->input == NULL))
         fw_session_ended(session, 0);
@@ -245,18 +325,6 @@ void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t b
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-/* Ends a consumer whose budget is used up: what it has not begun to take is dropped, and it is told
- * to come back (1013). */
-static void end_slow(struct fw_session *session)
-{
-    fw_outq_drop_unbegun(&session->outq, session->begun);
-    session->host->slow_closed++;
-    fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
-                "a slow consumer was closed (1013): more than %u bytes waited for it",
-                session->host->rules->output_bytes_max);
-    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
-}
-
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
  * (fw_session_leave): what comes for it until then is passed over. */
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
@@ -269,7 +337,7 @@ void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *s
         fw_ws_session_fail(session, 1011, "out of memory");
     } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
                                              session->host->rules->output_bytes_max)) {
-        end_slow(session);
+        fw_session_end_slow(session, "its budget is used up");
     } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
                            0)) {
         fw_ws_session_fail(session, 1011, "out of memory");

@@ -1,8 +1,8 @@
 /* session.h: the protocol state of one connection, and what it needs from the floors above.
  *
  * A session takes the bytes that came and queues the bytes that are owed; it owns no socket and
- * reads no clock. It begins as HTTP (http_session.c); an upgrade makes it a WebSocket
- * (ws_session.c).
+ * reads no clock. It begins as HTTP (http_session.c, or ws_client.c when we opened it); an upgrade
+ * makes it a WebSocket (ws_session.c).
  *
  *   HTTP --upgrade accepted--> OPEN --we close--> CLOSING --peer's close--> DONE
  *     |                          |                   |
@@ -41,7 +41,9 @@ struct fw_authorization;
 struct fw_compressor; /* compress.h */
 struct fw_principal;
 struct fw_request;
+struct fw_response;
 struct fw_session;
+struct fw_ws_dial;
 struct fw_ws_deflate_context;
 
 /* What every session of a server obeys; immutable while it runs. */
@@ -49,14 +51,19 @@ struct fw_session_rules {
     struct fw_ws_rules ws;
     uint32_t output_bytes_max;  /* more than this owed: the slow-consumer policy */
     uint32_t output_soft_bytes; /* more than this owed: no more input is worked on */
+    uint32_t output_slow_bytes; /* more than this owed for FW_SLOW_MS: the same policy; 0: never */
     uint32_t publish_bytes_max;
     uint32_t handshake_timeout_ms;
     uint32_t authorize_timeout_ms;
     uint32_t ping_interval_ms; /* 0: never */
     uint32_t pong_timeout_ms;
     struct fw_rate_rules rate; /* of what a client says */
+    uint32_t
+        control_interval_ms; /* one ping or pong each, twice a second's worth at once; 0: any */
     bool feed;
+    bool local_hosts; /* only this machine reaches us: Host must be a loopback name */
     const char *const *allow_origins; /* NULL-terminated, or NULL */
+    const char *const *allow_hosts;   /* the same */
 };
 
 /* What sessions ask of the floors above. */
@@ -97,6 +104,14 @@ struct fw_session_upward {
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
+
+    /* Of clients only (ws_client.h). Unpredictable octets: a key for each frame that we send
+     * (RFC 6455, section 10.3). */
+    void (*random)(struct fw_session *session, uint8_t *out, size_t bytes_count);
+    /* The server switched protocols; or the connection came to nothing: then nothing else is told
+     * of it. `response` is NULL when none came. */
+    void (*opened)(struct fw_session *session, const struct fw_response *response);
+    void (*failed)(struct fw_session *session, int status, const struct fw_response *response);
 };
 
 /* The message that the program is being told of: an echo of it can be sent from where it stands. */
@@ -117,10 +132,12 @@ struct fw_session_host {
     struct fw_compressor *compressor; /* NULL: nothing is compressed */
     struct fw_access *access;         /* NULL: everybody may do everything */
     struct fw_log *log;
+    void *context; /* the program's, for fw_conn_context */
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
     struct fw_session_told told;
-    uint64_t random; /* state of the jitter's generator; not for secrets */
+    struct fw_session_held *draining; /* what fw_session_drained is working on */
+    uint64_t random;                  /* state of the jitter's generator; not for secrets */
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
@@ -134,6 +151,7 @@ enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE
 enum fw_session_end {
     FW_END_NOT,
     FW_END_CLOSE,  /* close it */
+    FW_END_AWAIT,  /* the server closes first: wait for that (RFC 6455, section 7.1.1) */
     FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed
                       over unread input would say RST and could take our last words with it */
     FW_END_ABORT,  /* close it now, whatever is queued */
@@ -141,8 +159,10 @@ enum fw_session_end {
 
 /* What a session must set aside while its peer does not take what it is owed. */
 struct fw_session_held {
-    uint8_t *input; /* bytes not worked on yet */
+    uint8_t *input; /* bytes not worked on yet, inside `block` */
     size_t input_bytes;
+    uint8_t *block;
+    size_t block_bytes;
     uint8_t pong_bytes;
     bool has_pong; /* one, the newest: RFC 6455, section 5.5.3 */
     uint8_t pong[FW_WS_CONTROL_BYTES_MAX];
@@ -156,6 +176,7 @@ struct fw_session {
     struct fw_outq outq;
     union {
         struct fw_http_pending *pending; /* FW_PHASE_HTTP; NULL between whole requests */
+        struct fw_ws_dial *dial;         /* the same of a client */
         struct fw_ws_decoder decoder;    /* later */
     } in;
     struct fw_session_held *held;
@@ -165,6 +186,7 @@ struct fw_session {
     struct fw_subscription one;
     struct fw_rate rate;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
+    uint32_t control_ms; /* low half of the time at which its control frames so far are paid for */
     uint16_t close_code; /* what the program will be told: 1006 until something better is known */
     uint8_t phase;
     uint8_t end;
@@ -180,6 +202,7 @@ struct fw_session {
     bool deflate : 1;     /* permessage-deflate is agreed on */
     bool stale : 1;       /* the peer was sent what `context` does not know of */
     bool waits : 1;       /* its request is set aside until it is known who it is */
+    bool behind : 1;      /* set by conn: too much is owed; the timer rings when it was too long */
 };
 static_assert(sizeof(struct fw_session) <= 152, "what an idle connection pays for its session");
 
@@ -209,6 +232,10 @@ void fw_session_drained(struct fw_session *session);
 /* The server stops: close politely (1001). */
 void fw_session_stop(struct fw_session *session);
 
+/* The peer does not take what it is owed: whether it has fallen behind, or caught up. A consumer
+ * that stays behind for FW_SLOW_MS is ended. */
+void fw_session_weigh(struct fw_session *session);
+
 /* Whether no more input should be taken from the socket now. */
 bool fw_session_full(const struct fw_session *session);
 
@@ -236,6 +263,13 @@ void fw_session_finish(struct fw_session *session, enum fw_session_end end);
 /* Tells the program that the connection has ended, once. */
 void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason);
 
+/* Ends a consumer that is too slow: what it has not begun to take is dropped, and it is told to
+ * come back (1013).
+ *
+ * why          what the log says of it
+ */
+void fw_session_end_slow(struct fw_session *session, const char *why);
+
 /* Sets input aside until the queue is drained. */
 void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);
 
@@ -246,6 +280,19 @@ uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms);
 /* Rings for an expiry only. */
 void fw_session_clear_timer(struct fw_session *session);
+/* Whether we opened the connection. */
+static inline bool fw_session_is_client(const struct fw_session *session)
+{
+    return session->host->rules->ws.client;
+}
+
+/* A fresh key for a frame of a client's. */
+static inline uint32_t fw_session_mask_key(struct fw_session *session)
+{
+    uint32_t key;
+    session->host->up->random(session, (uint8_t *)&key, sizeof key);
+    return key;
+}
 
 /* http_session.c */
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);

@@ -1,4 +1,4 @@
-/* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), server's side.
+/* ws_session.c: a connection that speaks WebSocket (RFC 6455, sections 5 to 7), in either role.
  *
  * Pulls events out of the decoder and answers them: messages go to the program, pings get pongs, a
  * close its echo, a mistake the close code that status.h gives it. What is sent stands in the
@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "proto/mask.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
 #include "session/compress.h"
@@ -23,22 +24,37 @@
  * behind the one before it, for then both are one piece of the send. */
 #define ECHO_IN_PLACE_BYTES 2048
 
+/* How far ahead a peer's control frames may run: two seconds' worth of them at once. */
+#define CONTROL_BURST_MS 2000u
+
 /* A close frame's payload: 2 octets of code, then the reason. */
 #define REASON_BYTES_MAX (FW_WS_CONTROL_BYTES_MAX - 2)
 
-/* Queues one unmasked frame; false when there is no memory (the session is then ended). */
+/* A header for a frame of ours: a client's has a fresh key (RFC 6455, section 5.3). */
+static struct fw_ws_header header_of(struct fw_session *session, uint8_t opcode, size_t bytes_count)
+{
+    struct fw_ws_header header = {.payload_bytes = bytes_count, .opcode = opcode, .fin = true};
+    if (FW_UNLIKELY(fw_session_is_client(session))) {
+        header.masked = true;
+        header.key = fw_session_mask_key(session);
+    }
+    return header;
+}
+
+/* Queues one frame; false when there is no memory (the session is then ended). */
 static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
 {
-    const struct fw_ws_header header = {
-        .payload_bytes = payload.count, .opcode = opcode, .fin = true};
-    size_t header_bytes = fw_ws_header_bytes(payload.count, false);
+    const struct fw_ws_header header = header_of(session, opcode, payload.count);
+    size_t header_bytes = fw_ws_header_bytes(payload.count, header.masked);
     uint8_t *at = fw_arena_reserve(session->host->arena, header_bytes + payload.count);
     if (at == NULL) {
         fw_session_finish(session, FW_END_ABORT);
         return false;
     }
     fw_ws_header_encode(&header, at);
-    if (payload.count > 0)
+    if (header.masked)
+        fw_mask(at + header_bytes, payload.at, payload.count, header.key);
+    else if (payload.count > 0)
         memcpy(at + header_bytes, payload.at, payload.count);
     fw_session_queue(session, at, header_bytes + payload.count);
     return true;
@@ -179,7 +195,9 @@ static void tell_message(struct fw_session *session, const struct fw_ws_event *e
         .count = event->bytes_count,
         .text = event->opcode == FW_WS_TEXT,
         .assembled = event->assembled,
-        .sent = event->compressed, /* there is nothing to send it from: it was inflated */
+        /* There is nothing to send it from: it was inflated; or a client's header, with its key,
+         * does not fit over a server's. */
+        .sent = event->compressed || fw_session_is_client(session),
     };
     host->up->message(session, event->opcode, event->bytes, event->bytes_count);
     host->told.session = NULL;
@@ -237,15 +255,36 @@ void fw_ws_session_drained(struct fw_session *session)
     queue_frame(session, FW_WS_PONG, (struct fw_bytes){held->pong, held->pong_bytes});
 }
 
-/* The peer closes: say the same back once, then the server closes TCP (RFC 6455, section 7.1.1). */
+/* The peer closes: say the same back once, then the server closes TCP, so that the one who waits in
+ * TIME_WAIT is the server (RFC 6455, section 7.1.1). */
 static void got_close(struct fw_session *session, const struct fw_ws_event *event)
 {
     if (session->phase == FW_PHASE_OPEN) {
         session->close_code = event->close_code;
         queue_close(session, event->close_code, (struct fw_bytes){0});
     }
-    fw_session_finish(session, FW_END_CLOSE); /* first: nothing may be sent behind our close */
+    /* First: nothing may be sent behind our close. */
+    fw_session_finish(session, fw_session_is_client(session) ? FW_END_AWAIT : FW_END_CLOSE);
     fw_session_tell_closed(session, (struct fw_bytes){event->bytes, event->bytes_count});
+}
+
+/* A bucket of tokens in one word (the cell rate algorithm): each frame moves the time at which all
+ * so far are paid for by one interval, and that may lie two seconds' worth ahead. A time that lies
+ * elsewhere has passed, however long ago: also when the word has gone round.
+ *
+ * returns      whether the frame is within the rate
+ */
+static bool control_within_rate(struct fw_session *session)
+{
+    const uint32_t interval_ms = session->host->rules->control_interval_ms;
+    const uint32_t now_ms = (uint32_t)session->host->now_ms;
+    if (interval_ms == 0)
+        return true;
+    uint32_t ahead_ms = session->control_ms - now_ms;
+    if (ahead_ms > CONTROL_BURST_MS)
+        ahead_ms = 0;
+    session->control_ms = now_ms + ahead_ms + interval_ms;
+    return ahead_ms + interval_ms <= CONTROL_BURST_MS;
 }
 
 void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
@@ -265,10 +304,12 @@ void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t b
             got_message(session, &event);
             break;
         case FW_WS_GOT_PING:
-            got_ping(session, &event);
+        case FW_WS_GOT_PONG: /* of a pong, active_ms says enough */
+            if (FW_UNLIKELY(!control_within_rate(session)))
+                got_failure(session, FW_ERR_WS_CONTROL_FLOOD);
+            else if (event.kind == FW_WS_GOT_PING)
+                got_ping(session, &event);
             break;
-        case FW_WS_GOT_PONG:
-            break; /* active_ms says enough */
         case FW_WS_GOT_CLOSE:
             got_close(session, &event);
             break;
@@ -285,6 +326,8 @@ static void look_after(struct fw_session *session)
 {
     const struct fw_session_rules *rules = session->host->rules;
     uint32_t silent_ms = (uint32_t)session->host->now_ms - session->active_ms;
+    if (rules->ping_interval_ms == 0) /* it rang for one who was behind, and has caught up */
+        return;
     if (session->ping_sent) { /* cleared by whatever the peer says */
         fw_session_finish(session, FW_END_ABORT);
         return;
@@ -301,7 +344,9 @@ static void look_after(struct fw_session *session)
 
 void fw_ws_session_timer(struct fw_session *session)
 {
-    if (session->phase == FW_PHASE_OPEN)
+    if (session->phase == FW_PHASE_OPEN && session->behind)
+        fw_session_end_slow(session, "it was behind for 10 s");
+    else if (session->phase == FW_PHASE_OPEN)
         look_after(session);
     else
         fw_session_finish(session, FW_END_ABORT); /* the peer did not answer our close */

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/conn/conn_tls.h"
 
 #include <errno.h>
 #include <string.h>
@@ -30,13 +31,15 @@ enum conn_flags {
     CONN_CLOSING = 4, /* the engine was told to close it */
     CONN_SHUT = 8,    /* our FIN is said; what still comes is swallowed */
     CONN_PAUSED = 16, /* the engine receives nothing from it */
+    CONN_TLS = 32,    /* conn_tls.c stands between it and its session */
 };
 
 /* One connection's send of this batch: which pieces it took. */
 struct fw_flight {
     uint32_t first; /* in pieces */
     uint32_t count;
-    bool begun; /* its first piece is the rest of one that is partly on the wire */
+    bool begun;  /* its first piece is the rest of one that is partly on the wire */
+    bool behind; /* the peer had not caught up before it */
 };
 
 static inline struct fw_conn *conn_of(struct fw_session *session)
@@ -81,16 +84,24 @@ static void drop_pieces(struct fw_conns *conns)
     conns->batch++;
 }
 
+static inline void end_tls(struct fw_conns *conns, struct fw_conn *conn)
+{
+    if (FW_UNLIKELY(conn->flags & CONN_TLS))
+        fw_conn_tls_end(conns, conn);
+}
+
 void fw_conns_clear(struct fw_conns *conns)
 {
     for (uint32_t slot = 0; conns->live_count > 0 && slot < conns->slots_max; slot++) {
         struct fw_conn *conn = &conns->table[slot];
         if (!(conn->flags & CONN_LIVE))
             continue;
+        end_tls(conns, conn);
         fw_session_clear(&conn->session);
         conn->flags = 0;
         conns->live_count--;
     }
+    fw_conns_tls_destroy(conns);
     drop_pieces(conns);
     fw_arena_clear(&conns->arena);
     fw_mem_free(conns->flights);
@@ -105,6 +116,8 @@ void fw_conns_clear(struct fw_conns *conns)
 
 int fw_conns_wait_ms(const struct fw_conns *conns)
 {
+    if (conns->tls != NULL && fw_conns_tls_waits(conns))
+        return 0;
     return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
 }
 
@@ -149,10 +162,19 @@ void fw_conn_set_timer(struct fw_session *session, uint64_t due_ms)
 
 /* ---- flushing -------------------------------------------------------------------------------- */
 
+/* What is sent as it stands: what the session owes, or what TLS made of it. */
+static inline struct fw_outq *wire_of(struct fw_conns *conns, struct fw_conn *conn)
+{
+    return FW_UNLIKELY(conn->flags & CONN_TLS) ? fw_conn_tls_wire(conns, conn)
+                                               : &conn->session.outq;
+}
+
 /* Stops, or lets go on, the receiving of a connection, as its session wants. */
 static void steer(struct fw_conns *conns, struct fw_conn *conn)
 {
-    bool full = conn->session.phase != FW_PHASE_DONE && fw_session_full(&conn->session);
+    bool full = fw_session_full(&conn->session) ||
+                ((conn->flags & CONN_TLS) && fw_conn_tls_full(conns, conn));
+    full = full && conn->session.phase != FW_PHASE_DONE;
     if (FW_LIKELY(full == ((conn->flags & CONN_PAUSED) != 0)))
         return;
     conn->flags ^= CONN_PAUSED;
@@ -198,11 +220,11 @@ static unsigned take_pieces(struct fw_outq *outq, struct fw_outq_entry *pieces_o
     return count;
 }
 
-/* Sends what the queue holds, as one send. */
-static void launch(struct fw_conns *conns, struct fw_conn *conn)
+/* Sends what the wire's queue holds, as one send. */
+static void launch(struct fw_conns *conns, struct fw_conn *conn, struct fw_outq *wire)
 {
     struct fw_outq_entry *pieces = &conns->pieces[conns->pieces_count];
-    unsigned count = take_pieces(&conn->session.outq, pieces);
+    unsigned count = take_pieces(wire, pieces);
     bool begun = conn->session.begun;
     struct iovec vectors[FW_ENGINE_PIECES_MAX];
     for (unsigned i = 0; i < count; i++)
@@ -210,10 +232,14 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn)
                                     .iov_len = pieces[i].bytes_count};
     conn->batch = conns->batch;
     conn->flight = conns->flights_count;
-    conns->flights[conns->flights_count++] =
-        (struct fw_flight){.first = conns->pieces_count, .count = count, .begun = begun};
+    conns->flights[conns->flights_count++] = (struct fw_flight){.first = conns->pieces_count,
+                                                                .count = count,
+                                                                .begun = begun,
+                                                                .behind = conn->session.behind};
     conns->pieces_count += count;
-    conn->session.begun = false;
+    if (wire == &conn->session.outq)
+        conn->session.begun = false;
+    conn->session.behind = false;
     fw_engine_send(conns->engine, conn->slot, vectors, count);
 }
 
@@ -244,6 +270,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
             fw_conn_set_timer(session, conns->host.now_ms + FW_LINGER_MS);
         }
         return false;
+    case FW_END_AWAIT: /* its timer is the session's */
+        return false;
     case FW_END_CLOSE:
     case FW_END_ABORT:
         close_conn(conns, conn, session->end == FW_END_ABORT);
@@ -270,9 +298,13 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
         else if (conn->flags & CONN_PAUSED)
             steer(conns, conn); /* the peer's end must be seen */
     }
-    if (fw_outq_empty(&session->outq))
-        return flushed(conns, conn);
+    if (FW_UNLIKELY(conn->flags & CONN_TLS))
+        fw_conn_tls_seal(conns, conn);
+    struct fw_outq *wire = wire_of(conns, conn);
+    if (fw_outq_empty(wire)) /* of a TLS handshake the session waits for the end */
+        return fw_outq_empty(&session->outq) && flushed(conns, conn);
     if (FW_UNLIKELY(session->blocked)) {
+        fw_session_weigh(session);
         steer(conns, conn);
         return false;
     }
@@ -280,17 +312,20 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
         fw_session_finish(session, FW_END_ABORT);
         return true;
     }
-    launch(conns, conn);
+    launch(conns, conn, wire);
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
-    return !fw_outq_empty(&session->outq) || session->end != FW_END_NOT || session->held != NULL ||
-           session->wants_drain || (conn->flags & CONN_PAUSED);
+    return !fw_outq_empty(&session->outq) || !fw_outq_empty(wire) || session->end != FW_END_NOT ||
+           session->held != NULL || session->wants_drain || (conn->flags & CONN_PAUSED);
 }
 
 /* Arena bytes that stay queued beyond this turn move to the heap. */
-static void keep_queued(struct fw_conn *conn)
+static void keep_queued(struct fw_conns *conns, struct fw_conn *conn)
 {
-    if (fw_outq_keep(&conn->session.outq) != 0)
+    int result = fw_outq_keep(&conn->session.outq);
+    if (FW_UNLIKELY(conn->flags & CONN_TLS) && result == 0)
+        result = fw_outq_keep(wire_of(conns, conn));
+    if (result != 0)
         fw_session_finish(&conn->session, FW_END_ABORT);
 }
 
@@ -307,14 +342,14 @@ static void flush_dirty(struct fw_conns *conns)
             conn->flags |= CONN_DIRTY;
             conns->dirty[again++] = conn->slot;
         }
-        if (FW_UNLIKELY(!fw_outq_empty(&conn->session.outq)))
-            keep_queued(conn);
+        if (FW_UNLIKELY(!fw_outq_empty(&conn->session.outq) || (conn->flags & CONN_TLS)))
+            keep_queued(conns, conn);
     }
     uint32_t added = conns->dirty_count - count;
     memmove(conns->dirty + again, conns->dirty + count, added * sizeof *conns->dirty);
     conns->dirty_count = again + added;
     for (uint32_t i = again; i < conns->dirty_count; i++)
-        keep_queued(&conns->table[conns->dirty[i]]);
+        keep_queued(conns, &conns->table[conns->dirty[i]]);
 }
 
 /* ---- what the engine tells ------------------------------------------------------------------- */
@@ -336,6 +371,13 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     *conn = (struct fw_conn){.slot = slot, .tag = tag, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
+    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS)) {
+        conn->flags |= CONN_TLS;
+        if (fw_conn_tls_accept(conns, conn) != 0) {
+            conn->flags &= (uint8_t)~CONN_TLS;
+            fw_session_finish(&conn->session, FW_END_ABORT);
+        }
+    }
     conns->on_opened(conns->owner, conn);
 }
 
@@ -345,9 +387,16 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
     struct fw_conn *conn = &conns->table[slot];
     if (FW_UNLIKELY(conn->flags & CONN_CLOSING))
         return;
+    if (FW_UNLIKELY(conn->flags & CONN_TLS)) {
+        fw_conn_tls_received(conns, conn, bytes, bytes_count);
+        return;
+    }
     conns->receiving = true;
     fw_session_received(&conn->session, bytes, bytes_count);
     conns->receiving = false;
+    if (FW_UNLIKELY(conn->session.held != NULL)) /* at once: a flood would fill memory until the
+                                                    turn's end */
+        steer(conns, conn);
 }
 
 static void on_ended(void *owner, uint32_t slot, int status)
@@ -382,11 +431,15 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
         return;
     piece->bytes += sent_bytes;
     piece->bytes_count -= (uint32_t)sent_bytes;
-    session->begun = sent_bytes > 0 || (flight->begun && piece == &conns->pieces[flight->first]);
-    if (fw_outq_put_back(&session->outq, piece, (unsigned)(end - piece)) != 0)
+    if (!(conn->flags & CONN_TLS))
+        session->begun =
+            sent_bytes > 0 || (flight->begun && piece == &conns->pieces[flight->first]);
+    if (fw_outq_put_back(wire_of(conns, conn), piece, (unsigned)(end - piece)) != 0)
         fw_session_finish(session, FW_END_ABORT);
     for (; piece < end; piece++)
         piece->share = NULL; /* their references went back */
+    session->behind = flight->behind;
+    fw_session_weigh(session);
     steer(conns, conn);
 }
 
@@ -414,6 +467,7 @@ static void on_closed(void *owner, uint32_t slot)
     struct fw_conns *conns = enter(owner);
     struct fw_conn *conn = &conns->table[slot];
     fw_assert(conn->flags & CONN_LIVE);
+    end_tls(conns, conn);
     fw_session_clear(&conn->session);
     fw_wheel_cancel(&conns->wheel, slot);
     /* It may stand in the dirty list still: that flag stays, and its flush finds it dead. */
@@ -431,7 +485,9 @@ static void on_wake(void *owner)
 static void ring(void *context, uint32_t slot)
 {
     struct fw_conns *conns = context;
-    fw_session_timer(&conns->table[slot].session);
+    struct fw_conn *conn = &conns->table[slot];
+    if (!(conn->flags & CONN_TLS) || !fw_conn_tls_timer(conns, conn))
+        fw_session_timer(&conn->session);
 }
 
 static void on_turn_end(void *owner)
@@ -439,6 +495,8 @@ static void on_turn_end(void *owner)
     struct fw_conns *conns = enter(owner);
     fw_wheel_advance(&conns->wheel, conns->host.now_ms, RINGS_PER_TURN_MAX, ring, conns);
     conns->on_turn(conns->owner);
+    if (conns->tls != NULL)
+        fw_conns_tls_turn(conns);
     flush_dirty(conns);
     /* Nothing is lent, and what stays queued was moved to the heap. */
     if (conns->flights_count == 0)

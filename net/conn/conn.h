@@ -35,7 +35,11 @@ struct fw_conn {
 };
 static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
 
-struct fw_flight; /* conn.c */
+/* A bit of a hand-over's tag: the connection speaks TLS. */
+#define FW_CONN_TAG_TLS 0x40000000u
+
+struct fw_flight;    /* conn.c */
+struct fw_conns_tls; /* conn_tls.h */
 
 struct fw_conns {
     struct fw_session_host host;
@@ -43,7 +47,8 @@ struct fw_conns {
     struct fw_conn *table; /* mapped: slots_max of them */
     uint32_t slots_max;
     uint32_t live_count;
-    bool receiving; /* inside the engine's on_received */
+    bool receiving;           /* inside the engine's on_received */
+    struct fw_conns_tls *tls; /* NULL: no connection speaks TLS */
     struct fw_wheel wheel;
     struct fw_arena arena;
 

@@ -100,9 +100,22 @@ void fw_engine_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_en
     engine->ops->hand_over(engine, ticket, target, tag);
 }
 
+uint32_t fw_engine_accepted_by(const struct fw_engine *engine)
+{
+    return engine->accepted_by;
+}
+
 void fw_engine_refuse(struct fw_engine *engine, uint32_t ticket)
 {
     engine->ops->refuse(engine, ticket);
+}
+
+int fw_engine_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                      uint32_t tag, uint32_t timeout_ms)
+{
+    if (peer_bytes < sizeof peer->sa_family || peer_bytes > sizeof(struct sockaddr_storage))
+        return -EINVAL;
+    return engine->ops->connect(engine, peer, peer_bytes, tag, timeout_ms);
 }
 
 const struct fw_engine_stats *fw_engine_stats(const struct fw_engine *engine)
@@ -151,6 +164,7 @@ struct self_test {
     struct fw_engine *worker;
     uint32_t slot;
     int handed_over; /* 1: not told yet */
+    int connected;   /* the same; the tag of a connect is 8, of a hand-over 7 */
     bool adopted;
     bool echoed;
     bool ended;
@@ -180,8 +194,18 @@ static void test_handed_over(void *owner, uint32_t ticket, int status)
 static void test_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct self_test *test = owner;
+    if (tag == 8) {
+        test->connected = 0;
+        return;
+    }
     test->slot = slot;
     test->adopted = tag == 7;
+}
+
+static void test_connect_failed(void *owner, uint32_t tag, int status)
+{
+    (void)tag;
+    ((struct self_test *)owner)->connected = status;
 }
 
 static void test_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes_count)
@@ -234,6 +258,7 @@ static const struct fw_engine_events self_test_events = {
     .on_settled = test_nothing,
     .on_writable = test_writable,
     .on_closed = test_closed,
+    .on_connect_failed = test_connect_failed,
     .on_wake = test_nothing,
     .on_turn_end = test_nothing,
     .on_accepted = test_accepted,
@@ -280,11 +305,27 @@ static int test_conversation(struct self_test *test, int client)
     return test->echoed && test->ended && test->closed ? 0 : -EIO;
 }
 
+/* The worker's: it connects to the listener, which need not take it. */
+static int test_connect(struct self_test *test, int listener)
+{
+    struct sockaddr_un address;
+    socklen_t bytes = sizeof address;
+    if (getsockname(listener, (struct sockaddr *)&address, &bytes) != 0)
+        return -errno;
+    int result = fw_engine_connect(test->worker, (const struct sockaddr *)&address, bytes, 8, 0);
+    for (int turn = 0; turn < SELF_TEST_TURNS_MAX && test->connected == 1 && result >= 0; turn++)
+        result = fw_engine_turn(test->worker, SELF_TEST_WAIT_MS);
+    if (result < 0)
+        return result;
+    return test->connected == 1 ? -EIO : test->connected;
+}
+
 static int self_test(enum fw_engine_kind kind)
 {
-    struct self_test test = {.handed_over = 1};
+    struct self_test test = {.handed_over = 1, .connected = 1};
     struct fw_engine_options options = {.slots_max = SELF_TEST_SLOTS,
                                         .receive_bytes = SELF_TEST_MEMORY,
+                                        .connects_max = SELF_TEST_SLOTS / 2,
                                         .owner = &test,
                                         .events = &self_test_events};
     int listener = -1;
@@ -298,6 +339,8 @@ static int self_test(enum fw_engine_kind kind)
         result = fw_engine_listen(test.acceptor, listener);
     if (result == 0)
         result = test_conversation(&test, client);
+    if (result == 0)
+        result = test_connect(&test, listener);
     fw_engine_destroy(test.worker);
     fw_engine_destroy(test.acceptor);
     if (client >= 0)

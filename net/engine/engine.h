@@ -28,7 +28,10 @@
  *
  * The life of a slot:
  *
- *      on_adopted --> OPEN --fw_engine_close--> CLOSING --> on_closed
+ *      fw_engine_connect --> CONNECTING --> on_connect_failed
+ *                                 |
+ *      on_adopted --> OPEN <------+ (with on_adopted)
+ *                     OPEN --fw_engine_close--> CLOSING --> on_closed
  *                      |  on_ended (the peer will send no more; sending may still work)
  *                      +--> still OPEN: the owner decides, and closes
  *
@@ -65,6 +68,9 @@ struct fw_engine_events {
     void (*on_writable)(void *owner, uint32_t slot);
     /* The slot is dead. */
     void (*on_closed)(void *owner, uint32_t slot);
+    /* What fw_engine_connect began did not come about: -ECONNREFUSED, -ETIMEDOUT, -EMFILE or what
+     * else the kernel said. Its slot is free again. An owner that never connects leaves it NULL. */
+    void (*on_connect_failed)(void *owner, uint32_t tag, int status);
     /* fw_engine_wake was called at least once since the last on_wake. */
     void (*on_wake)(void *owner);
     /* The turn's events are delivered: send now what is owed. */
@@ -85,6 +91,8 @@ struct fw_engine_events {
 struct fw_engine_options {
     uint32_t slots_max;     /* connections at once; at most what fw_engine_slots_limit says */
     uint32_t receive_bytes; /* memory to receive into, all connections together */
+    uint32_t connects_max;  /* of the slots, those for fw_engine_connect; others hand over to the
+                               rest. 0: it is not called */
     void *owner;
     const struct fw_engine_events *events; /* borrowed for ever */
 };
@@ -176,11 +184,28 @@ void fw_engine_accept_resume(struct fw_engine *engine);
 void fw_engine_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                          uint32_t tag);
 
+/* From inside on_accepted: which listener it came by, counted from 0 in the order of
+ * fw_engine_listen. */
+uint32_t fw_engine_accepted_by(const struct fw_engine *engine);
+
 /* Drops an accepted connection. */
 void fw_engine_refuse(struct fw_engine *engine, uint32_t ticket);
 
-/* Opens a connection as a client; on_adopted with `tag` follows, or on_connect_failed.
- * (Reserved: the client role brings it.) */
+/* Opens a connection as a client, without delay of small sends (TCP_NODELAY).
+ *
+ * on_adopted with `tag` follows in a turn, or on_connect_failed. A slot that is paused from inside
+ * its on_adopted is not received from before it is resumed, and costs no kernel memory for that. It
+ * may be closed before either has come; then only on_closed follows.
+ *
+ * peer         an internet address or a path (AF_UNIX); copied
+ * timeout_ms   until on_connect_failed(-ETIMEDOUT), a tick of 64 ms late at most; 0: the kernel's,
+ *              minutes
+ * returns      the slot
+ * errors       -ENFILE when none of the slots for connects is free, -EINVAL for an address that is
+ *              too long for one; nothing follows then
+ */
+int fw_engine_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                      uint32_t tag, uint32_t timeout_ms);
 
 /* Figures for metrics, all of this engine's life. Readable on the engine's thread. */
 struct fw_engine_stats {
@@ -191,6 +216,7 @@ struct fw_engine_stats {
     uint64_t receives_starved;  /* receive memory ran out; re-armed */
     uint64_t stale_completions; /* of a slot's earlier life; ignored */
     uint64_t accepted;
+    uint64_t connected;
 };
 const struct fw_engine_stats *fw_engine_stats(const struct fw_engine *engine);
 

@@ -1,19 +1,21 @@
 /* engine_epoll.h: what the two files of the epoll engine share; nobody else includes this.
  *
  * engine_epoll.c moves the bytes of slots and runs the turn; engine_epoll_accept.c takes
- * connections from listeners and gives them to other engines.
+ * connections from listeners and gives them to other engines; engine_epoll_connect.c opens them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FW_NET_ENGINE_EPOLL_H
 #define FW_NET_ENGINE_EPOLL_H
 
+#include "base/wheel.h"
 #include "net/engine/engine_ops.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 
 /* Slots that one engine may have: the numbers above are free for what is no slot. */
 #define FW_EPOLL_SLOTS_MAX (1u << 24)
@@ -26,6 +28,20 @@
 #define FW_EPOLL_EVENTS_MAX 512
 
 static_assert(FW_EPOLL_SLOTS_MAX < FW_EPOLL_INDEX_LISTENER, "slots and listeners never meet");
+
+enum fw_epoll_slot_flags {
+    SLOT_OPEN = 1,
+    SLOT_CLOSING = 2,    /* closed in the kernel; on_closed is due */
+    SLOT_DUE = 4,        /* in the list of due slots */
+    SLOT_READABLE = 8,   /* the socket was not read until it was empty */
+    SLOT_HANGUP = 16,    /* FIN, RST or an error came: read on until recv says which */
+    SLOT_PAUSED = 32,    /* the owner wants none */
+    SLOT_ENDED = 64,     /* on_ended was told */
+    SLOT_UNSENT = 128,   /* has a record in `unsent` */
+    SLOT_BLOCKED = 256,  /* on_unsent(-EAGAIN) was told: on_writable is promised */
+    SLOT_WRITABLE = 512, /* and is due */
+    SLOT_CONNECTING = 1024
+};
 
 /* One connection. Small, because a million of them are touched at random. */
 struct fw_epoll_slot {
@@ -47,6 +63,23 @@ struct fw_epoll_unsent {
 struct fw_epoll_arrival {
     int fd;
     uint32_t tag;
+};
+
+/* What a slot has besides while it is connecting. */
+struct fw_epoll_connect {
+    struct fw_timer timer;
+    uint32_t tag;
+    int status;      /* why it failed; 0: not yet */
+    uint64_t due_ms; /* UINT64_MAX: the kernel gives up */
+    socklen_t retry_bytes;
+    struct sockaddr_un retry; /* a path whose backlog is full tells nobody when it is not */
+};
+
+/* By slot; mapped. */
+struct fw_epoll_connects {
+    struct fw_wheel wheel;
+    struct fw_epoll_connect *table;
+    uint32_t count; /* slots_max */
 };
 
 struct fw_epoll_acceptor;
@@ -78,6 +111,7 @@ struct fw_epoll {
     bool sends_unsettled;
     bool owner_called; /* after on_turn_end: what it did then must not wait for an event */
 
+    struct fw_epoll_connects *connects; /* NULL without connects_max */
     struct fw_epoll_acceptor *acceptor; /* NULL until fw_engine_listen */
     bool accept_paused;
 
@@ -97,6 +131,8 @@ static inline struct fw_epoll *fw_epoll_of(struct fw_engine *engine)
     return (struct fw_epoll *)(void *)engine;
 }
 
+uint64_t fw_epoll_monotonic_ms(void);
+
 /* Maps zeroed memory that costs nothing until it is touched; NULL when there is none. */
 void *fw_epoll_map(size_t bytes);
 
@@ -106,6 +142,30 @@ void *fw_epoll_map(size_t bytes);
  * errors       -ENFILE when its table is full; the socket is the caller's still
  */
 int fw_epoll_give(struct fw_epoll *target, int fd, uint32_t tag);
+
+/* Counts one more slot as used; false when all are. Thread: any. */
+bool fw_epoll_reserve_slot(struct fw_epoll *self);
+/* Takes the slot that was reserved, and gives a dead one back. */
+uint32_t fw_epoll_take_slot(struct fw_epoll *self);
+void fw_epoll_free_slot(struct fw_epoll *self, uint32_t slot);
+
+/* Registers a slot's descriptor for both directions; 0 or -errno. */
+int fw_epoll_watch(struct fw_epoll *self, uint32_t slot);
+
+/* Puts a slot into the list that the next turn serves. */
+void fw_epoll_make_due(struct fw_epoll *self, uint32_t slot);
+
+/* engine_epoll_connect.c */
+int fw_epoll_connects_create(struct fw_epoll *self);
+void fw_epoll_connects_destroy(struct fw_epoll *self);
+int fw_epoll_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                     uint32_t tag, uint32_t timeout_ms);
+/* A connecting slot is due: it is adopted, or has failed and is free; whether it is open. */
+bool fw_epoll_connect_serve(struct fw_epoll *self, uint32_t slot);
+/* The owner closes a connecting slot. */
+void fw_epoll_connect_forget(struct fw_epoll *self, uint32_t slot);
+void fw_epoll_connects_turn(struct fw_epoll *self);
+int fw_epoll_connects_wait_ms(const struct fw_epoll *self, int timeout_ms);
 
 /* Notes that the listener of an index has connections. */
 void fw_epoll_acceptor_ready(struct fw_epoll *self, uint32_t index);

@@ -197,6 +197,7 @@ static void accept_one(struct fw_epoll *self, struct listener *listener)
         return;
     }
     self->base.stats.accepted++;
+    self->base.accepted_by = (uint32_t)(listener - self->acceptor->listeners);
     uint32_t ticket = take_ticket(self->acceptor, fd);
     self->base.events->on_accepted(self->base.owner, ticket, (const struct sockaddr *)&peer,
                                    peer_bytes);

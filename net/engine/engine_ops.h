@@ -27,6 +27,8 @@ struct fw_engine_ops {
     void (*hand_over)(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                       uint32_t tag);
     void (*refuse)(struct fw_engine *engine, uint32_t ticket);
+    int (*connect)(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                   uint32_t tag, uint32_t timeout_ms);
 };
 
 /* The first member of every implementation's engine. */
@@ -34,7 +36,8 @@ struct fw_engine {
     const struct fw_engine_ops *ops;
     const struct fw_engine_events *events;
     void *owner;
-    uint64_t now_ms; /* read once per turn by the implementation */
+    uint64_t now_ms;      /* read once per turn by the implementation */
+    uint32_t accepted_by; /* set by the implementation before on_accepted */
     struct fw_engine_stats stats;
 };
 

@@ -1,8 +1,8 @@
 /* engine_uring.h: what the files of the io_uring engine share; nobody else includes this.
  *
- * engine_uring.c moves the bytes of slots and runs the turn, engine_uring_accept.c takes
- * connections and hands them over, engine_uring_setup.c makes the ring, its tables and its memory,
- * and ends them.
+ * engine_uring.c sends and runs the turn, engine_uring_receive.c receives, engine_uring_accept.c
+ * takes connections and hands them over, engine_uring_connect.c opens them, engine_uring_setup.c
+ * makes the ring, its tables and its memory, and ends them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,6 +10,7 @@
 #define FW_NET_ENGINE_URING_H
 
 #include "base/check.h"
+#include "base/wheel.h"
 #include "net/engine/engine_ops.h"
 #include "net/engine/uring_compat.h"
 
@@ -21,19 +22,28 @@
 #define FW_URING_SQ_ENTRIES 1024
 /* 16 per submission entry: a burst of receives on many slots fits without the overflow list. */
 #define FW_URING_CQ_ENTRIES 16384
-/* One receive takes at most this much. 8 of 64 KB, 2 and 4 of 256 KB and 2 of 512 KB did not do
- * better than 4 of 64 KB in echoes of 16 KB and 256 KB. */
-#define FW_URING_BUFFER_BYTES ((size_t)64 * 1024)
-/* Buffers in service at the start; doubled when they run out, up to what the options allow. */
-#define FW_URING_BUFFERS_START 4
-#define FW_URING_BUFFERS_MAX   64
-#define FW_URING_BUFFER_GROUP  0
+/* Receive memory is in two pools, each a buffer group of the ring. The shallow one serves small
+ * messages: buffers that many receives fill one behind the other (where the kernel can), few in
+ * service at the start and doubled when they run out. The deep one serves slots that bring much at
+ * once: a receive takes a whole buffer, so that a message of 256 KB stands in one piece, and a slot
+ * that finds none waits in line instead of making the pool grow, so that what is in use stays in
+ * the cache. */
+#define FW_URING_BUFFER_BYTES      ((size_t)64 * 1024)
+#define FW_URING_BUFFERS_START     4
+#define FW_URING_BUFFERS_MAX       64
+#define FW_URING_DEEP_BUFFER_BYTES ((size_t)512 * 1024)
+#define FW_URING_DEEP_BUFFERS      2
+/* A receive of so many octets makes its slot deep; so many smaller ones in a row, shallow again. */
+#define FW_URING_DEEP_BYTES    (32 * 1024)
+#define FW_URING_SHALLOW_AFTER 16
 /* Accepts in flight per listener: connections taken per enter in a storm. */
 #define FW_URING_ACCEPTS       64
 #define FW_URING_LISTENERS_MAX 16
 /* Room for the gathered sends of one submission. */
 #define FW_URING_GATHERS_MAX 256
 #define FW_URING_PIECES_MAX  4096
+/* Peers' addresses of the connects of one submission: more would not fit its entries. */
+#define FW_URING_ADDRESSES_MAX (FW_URING_SQ_ENTRIES / 2)
 /* While sends are unsettled a turn does not sleep for longer: lent memory comes back. */
 #define FW_URING_SETTLE_MS_MAX 100
 
@@ -43,6 +53,8 @@ static_assert(FW_URING_LISTENERS_MAX <= 32, "one bit each in listeners_watched")
 
 enum fw_uring_operation {
     FW_URING_RECEIVE = 1,
+    FW_URING_RECEIVE_DEEP,
+    FW_URING_READY,
     FW_URING_SEND,
     FW_URING_POLL,
     FW_URING_CANCEL,
@@ -53,34 +65,83 @@ enum fw_uring_operation {
     FW_URING_ACCEPT,
     FW_URING_WATCH,
     FW_URING_HAND_OVER,
+    FW_URING_HANDED,
     FW_URING_TICKET,
+    FW_URING_SOCKET,
+    FW_URING_CONNECT,
+    FW_URING_UNCONNECT,
     FW_URING_IGNORED,
 };
 
 enum fw_uring_slot_flags {
     SLOT_OPEN = 1,
     SLOT_CLOSING = 2,
-    SLOT_RECEIVING = 4,      /* a receive is armed */
+    SLOT_RECEIVING = 4,      /* a receive, or a deep slot's poll, is armed */
     SLOT_PAUSED = 8,         /* the owner wants none */
     SLOT_ENDED = 16,         /* on_ended was told */
     SLOT_ADOPT_WAITING = 32, /* the kernel reused the index before its old life was over */
     SLOT_CLOSED = 64,        /* the descriptor is closed, completions may still come */
     SLOT_SHUTTING = 128,     /* a shutdown is under way in a thread of the kernel's */
+    SLOT_ABORT = 256,        /* to be closed with RST */
+    SLOT_CONNECTING = 512,   /* neither on_adopted nor on_connect_failed was told */
+    SLOT_FAILED = 1024,      /* on_connect_failed is told when it is closed, not on_closed */
+    SLOT_DEEP = 2048,        /* receives from the deep pool, from the next arming on */
+    SLOT_WATCHED = 4096,     /* what is armed to receive is the poll of a deep slot */
+    SLOT_IN_LINE = 8192,     /* stands in line for a deep buffer */
+    SLOT_HANGUP = 16384,     /* a deep slot's FIN or error came: receive until that is told */
+    SLOT_POLLING = 32768,    /* a poll for room to send is armed */
 };
+/* Of these a slot that may be received from has SLOT_OPEN only. */
+#define SLOT_STATE (SLOT_OPEN | SLOT_CLOSING | SLOT_PAUSED | SLOT_ENDED)
 
 struct fw_uring_slot {
     uint32_t generation; /* 24 bits used */
-    uint32_t tag;        /* of the adoption that waits */
-    uint8_t flags;
+    uint32_t tag;        /* of the adoption that waits, or of the connect */
+    uint16_t flags;
     uint8_t pending; /* requests whose last completion has not come */
-    uint8_t turn;    /* low bits of the turn in which it last received */
-    bool abort;      /* how it is to be closed */
+    union {
+        uint8_t turn;  /* shallow: low bits of the turn in which it last received */
+        uint8_t small; /* deep: small receives in a row */
+    };
+};
+static_assert(sizeof(struct fw_uring_slot) == 12, "a million of them are touched at random");
+
+/* What only a slot for connects has. */
+struct fw_uring_connect {
+    struct fw_timer timer;
+    uint32_t next; /* free: the next free one, as an index + 1 */
+    int status;    /* why it failed; 0: not yet */
+};
+
+/* The slots from `first` on are for connects: the kernel gives none of them to hand-overs. */
+struct fw_uring_connects {
+    struct fw_wheel wheel;
+    struct fw_uring_connect *table; /* mapped; by slot - first */
+    uint32_t first;
+    uint32_t count;
+    uint32_t touched;    /* those from here on were never used */
+    uint32_t free_first; /* index + 1 */
+    unsigned addresses_count;
+    struct sockaddr_storage addresses[FW_URING_ADDRESSES_MAX]; /* read at the submission */
 };
 
 struct fw_uring_buffer {
     uint32_t used; /* octets of it that the kernel has filled in this round */
     bool kept;     /* the owner sends from it: not the kernel's before the sends are settled */
     bool consumed; /* the kernel is done with it, and it is kept */
+};
+
+struct fw_uring_pool {
+    struct io_uring_buf_ring *ring;
+    uint8_t *memory;
+    size_t buffer_bytes;
+    unsigned count;   /* a power of two: entries of the ring */
+    unsigned serving; /* given to the kernel so far */
+    unsigned ready;   /* that the kernel has now, whole or in part */
+    unsigned kept;
+    bool incremental;
+    uint16_t group;
+    struct fw_uring_buffer buffers[FW_URING_BUFFERS_MAX];
 };
 
 struct fw_uring_accept {
@@ -97,17 +158,16 @@ struct fw_uring {
     uint32_t slots_max;
     uint32_t *late; /* mapped: slots whose receive is armed behind all others of the turn */
     uint32_t late_count;
+    uint32_t *line; /* mapped: a ring of slots that stand in line for a deep buffer */
+    uint32_t line_first;
+    uint32_t line_count;
     bool sends_unsettled;
-    bool incremental;
     bool has_setsockopt;
 
-    struct io_uring_buf_ring *buffer_ring;
-    uint8_t *buffer_memory;
-    unsigned buffers_count;   /* a power of two: entries of the ring */
-    unsigned buffers_serving; /* given to the kernel so far */
-    unsigned buffers_kept;
-    int buffer_delivered; /* the one on_received is reading from; -1: none */
-    struct fw_uring_buffer buffers[FW_URING_BUFFERS_MAX];
+    struct fw_uring_pool shallow;
+    struct fw_uring_pool deep;            /* empty where receive memory is short */
+    struct fw_uring_pool *delivered_pool; /* where on_received is reading; NULL: it is not */
+    struct fw_uring_buffer *delivered_buffer;
 
     int wake_fd;
     atomic_bool wake_pending;
@@ -126,6 +186,8 @@ struct fw_uring {
     struct iovec *gather_pieces;
     unsigned gathers_count;
     unsigned gather_pieces_count;
+
+    struct fw_uring_connects *connects; /* NULL without connects_max */
 };
 
 static inline struct fw_uring *fw_uring_of(struct fw_engine *engine)
@@ -171,11 +233,43 @@ static inline void fw_uring_aim(struct fw_uring *self, struct io_uring_sqe *sqe,
     sqe->user_data = fw_uring_tag(operation, self->slots[slot].generation, slot);
 }
 
+/* The name of what is armed to receive (SLOT_RECEIVING). */
+static inline uint64_t fw_uring_armed(struct fw_uring *self, uint32_t slot)
+{
+    const struct fw_uring_slot *s = &self->slots[slot];
+    return fw_uring_tag(s->flags & SLOT_WATCHED ? FW_URING_READY : FW_URING_RECEIVE, s->generation,
+                        slot);
+}
+
 /* Waits for the next fw_engine_wake. */
 void fw_uring_arm_wake(struct fw_uring *self);
 
+/* A slot's life begins: tells on_adopted, then receives unless the owner does not want that. */
+void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag);
+
+/* Queues what ends a slot's descriptor. */
+void fw_uring_submit_close(struct fw_uring *self, uint32_t slot);
+
+/* Counts one request of the slot as over; the last one of a closing slot ends its life. */
+void fw_uring_retire(struct fw_uring *self, uint32_t slot);
+
+/* Tells the owner, once, that the slot will receive no more. */
+void fw_uring_ended(struct fw_uring *self, uint32_t slot, int status);
+
+/* engine_uring_receive.c: its operations, its completions, and the turn's part of it. */
+bool fw_uring_keep(struct fw_engine *engine);
+void fw_uring_pause(struct fw_engine *engine, uint32_t slot);
+void fw_uring_resume(struct fw_engine *engine, uint32_t slot);
+void fw_uring_received(struct fw_uring *self, uint32_t slot, const struct io_uring_cqe *cqe);
+void fw_uring_received_deep(struct fw_uring *self, uint32_t slot, const struct io_uring_cqe *cqe);
+void fw_uring_ready(struct fw_uring *self, uint32_t slot, const struct io_uring_cqe *cqe);
+void fw_uring_arm_receive(struct fw_uring *self, uint32_t slot);
+void fw_uring_arm_late(struct fw_uring *self);
+void fw_uring_serve_line(struct fw_uring *self);
+void fw_uring_release_kept(struct fw_uring_pool *pool);
+
 /* Puts a receive buffer at the end of the kernel's. */
-void fw_uring_give_buffer(struct fw_uring *self, unsigned id);
+void fw_uring_give_buffer(struct fw_uring_pool *pool, unsigned id);
 
 uint64_t fw_uring_monotonic_ms(void);
 
@@ -186,6 +280,7 @@ extern const struct fw_engine_ops fw_uring_ops;
 void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result);
 void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result);
 void fw_uring_ticket_closed(struct fw_uring *self, int result);
+void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int result);
 void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);
@@ -193,6 +288,19 @@ void fw_uring_accept_resume(struct fw_engine *engine);
 void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                         uint32_t tag);
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket);
+
+/* engine_uring_connect.c: the client's part. `installed`: whether the slot holds a descriptor. */
+int fw_uring_connects_create(struct fw_uring *self, uint32_t connects_max);
+void fw_uring_connects_destroy(struct fw_uring *self);
+int fw_uring_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                     uint32_t tag, uint32_t timeout_ms);
+void fw_uring_connected(struct fw_uring *self, uint32_t slot, int result, bool installed);
+void fw_uring_unconnect(struct fw_uring *self, uint32_t slot);
+void fw_uring_unconnected(struct fw_uring *self, uint32_t slot, int result);
+/* Gives a dead slot back, if it is one for connects; what it failed with, or 0. */
+int fw_uring_connect_free(struct fw_uring *self, uint32_t slot);
+void fw_uring_connects_turn(struct fw_uring *self);
+int fw_uring_connects_wait_ms(const struct fw_uring *self, int timeout_ms);
 
 /* engine_uring_setup.c */
 void fw_uring_destroy(struct fw_engine *engine);

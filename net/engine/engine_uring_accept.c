@@ -76,6 +76,7 @@ void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
     self->accepts_armed--;
     if (result >= 0) {
         self->base.stats.accepted++;
+        self->base.accepted_by = accept->listener;
         self->tickets_used++;
         self->base.events->on_accepted(self->base.owner, (uint32_t)result,
                                        (const struct sockaddr *)&accept->peer, accept->peer_bytes);
@@ -98,12 +99,15 @@ void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
         arm_accepts(self);
 }
 
-/* Closes a ticket's descriptor; only when that is done is there room for another. */
-static void close_ticket(struct fw_uring *self, uint32_t ticket)
+/* Closes a ticket's descriptor; only when that is done is there room for another.
+ *
+ * operation    FW_URING_TICKET, or FW_URING_HANDED behind a hand-over
+ */
+static void close_ticket(struct fw_uring *self, uint32_t ticket, enum fw_uring_operation operation)
 {
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     io_uring_prep_close_direct(sqe, ticket);
-    sqe->user_data = fw_uring_tag(FW_URING_TICKET, 0, ticket);
+    sqe->user_data = fw_uring_tag(operation, 0, ticket);
     self->tickets_closing++;
 }
 
@@ -117,13 +121,22 @@ void fw_uring_ticket_closed(struct fw_uring *self, int result)
     arm_accepts(self);
 }
 
-void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result)
+void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int result)
 {
     /* The broken link has kept the descriptor: the owner tries again after ENFILE, and gives up
      * after anything else. */
-    if (result < 0 && result != -ENFILE)
-        close_ticket(self, ticket);
-    self->base.events->on_handed_over(self->base.owner, ticket, result < 0 ? result : 0);
+    if (result != -ENFILE)
+        close_ticket(self, ticket, FW_URING_TICKET);
+    self->base.events->on_handed_over(self->base.owner, ticket, result);
+}
+
+/* A hand-over has succeeded when our descriptor is closed: while it is open the connection is ours,
+ * too, and its worker's close would not end it. */
+void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result)
+{
+    fw_uring_ticket_closed(self, result);
+    if (result != -ECANCELED)
+        self->base.events->on_handed_over(self->base.owner, ticket, 0);
 }
 
 int fw_uring_listen(struct fw_engine *engine, int listen_fd)
@@ -181,10 +194,10 @@ void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_eng
                           fw_uring_tag(FW_URING_ADOPT, 0, tag));
     sqe->user_data = fw_uring_tag(FW_URING_HAND_OVER, 0, ticket);
     sqe->flags |= IOSQE_IO_LINK;
-    close_ticket(self, ticket);
+    close_ticket(self, ticket, FW_URING_HANDED);
 }
 
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket)
 {
-    close_ticket(fw_uring_of(engine), ticket);
+    close_ticket(fw_uring_of(engine), ticket, FW_URING_TICKET);
 }

@@ -19,24 +19,28 @@
 #define MEMORY_PAUSE_NS 20000000L
 
 static const uint8_t allowed_operations[] = {
-    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,  IORING_OP_POLL_ADD,
-    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,     IORING_OP_ACCEPT,
-    IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD};
+    IORING_OP_RECV,     IORING_OP_SEND,         IORING_OP_SENDMSG,   IORING_OP_POLL_ADD,
+    IORING_OP_CLOSE,    IORING_OP_ASYNC_CANCEL, IORING_OP_READ,      IORING_OP_ACCEPT,
+    IORING_OP_MSG_RING, IORING_OP_SHUTDOWN,     IORING_OP_URING_CMD, IORING_OP_SOCKET,
+    IORING_OP_CONNECT};
+/* The last two only where there are slots for connects: a server's rings never connect. */
+#define CONNECT_OPERATIONS 2
 
 /* The ring may do what an engine does and nothing else, whatever a bug or an intruder asks. */
 static int restrict_ring(struct fw_uring *self)
 {
-    enum { COUNT = sizeof allowed_operations };
-    struct io_uring_restriction rules[COUNT + 1];
+    enum { ALL = sizeof allowed_operations };
+    struct io_uring_restriction rules[ALL + 1];
     memset(rules, 0, sizeof rules);
-    for (unsigned i = 0; i < COUNT; i++) {
+    const unsigned count = self->connects != NULL ? ALL : ALL - CONNECT_OPERATIONS;
+    for (unsigned i = 0; i < count; i++) {
         rules[i].opcode = IORING_RESTRICTION_SQE_OP;
         rules[i].sqe_op = allowed_operations[i];
     }
-    rules[COUNT].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    rules[COUNT].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
+    rules[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rules[count].sqe_flags = IOSQE_FIXED_FILE | IOSQE_IO_LINK | IOSQE_IO_HARDLINK |
                              IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
-    return fw_uring_register(&self->ring, IORING_REGISTER_RESTRICTIONS, rules, COUNT + 1);
+    return fw_uring_register(&self->ring, IORING_REGISTER_RESTRICTIONS, rules, count + 1);
 }
 
 /* Rings of processes that have just ended are freed a moment later, and count against
@@ -62,47 +66,74 @@ static int create_ring(struct fw_uring *self)
     return result;
 }
 
-/* Maps and registers the ring of receive buffers: incremental if the kernel takes that. The memory
- * is touched now, so that what a process uses does not grow with its first connections. */
-static int create_buffers(struct fw_uring *self, size_t receive_bytes)
+/* Registers a pool's ring: incremental if that is wanted and the kernel takes it. */
+static int register_pool(struct fw_uring *self, struct fw_uring_pool *pool, bool incremental)
 {
-    unsigned count = 1;
-    while (count < FW_URING_BUFFERS_MAX && count * 2 * FW_URING_BUFFER_BYTES <= receive_bytes)
-        count *= 2;
-    self->buffers_count = count;
-    size_t ring_bytes = count * sizeof(struct io_uring_buf);
-    self->buffer_ring = mmap(NULL, ring_bytes, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (self->buffer_ring == MAP_FAILED) {
-        self->buffer_ring = NULL;
-        return -ENOMEM;
-    }
-    self->buffer_memory = mmap(NULL, count * FW_URING_BUFFER_BYTES, PROT_READ | PROT_WRITE,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (self->buffer_memory == MAP_FAILED) {
-        self->buffer_memory = NULL;
-        return -ENOMEM;
-    }
-    io_uring_buf_ring_init(self->buffer_ring);
-    struct io_uring_buf_reg ring = {.ring_addr = (uint64_t)(uintptr_t)self->buffer_ring,
-                                    .ring_entries = count,
-                                    .bgid = FW_URING_BUFFER_GROUP};
+    struct io_uring_buf_reg ring = {.ring_addr = (uint64_t)(uintptr_t)pool->ring,
+                                    .ring_entries = pool->count,
+                                    .bgid = pool->group};
     /* Called `pad` in headers older than the flag, `flags` since: the same 16 bits. */
-    const uint16_t incremental = FW_URING_BUFFERS_INCREMENTAL;
-    memcpy((char *)&ring + offsetof(struct io_uring_buf_reg, bgid) + sizeof ring.bgid, &incremental,
-           sizeof incremental);
+    const uint16_t flags = incremental ? FW_URING_BUFFERS_INCREMENTAL : 0;
+    memcpy((char *)&ring + offsetof(struct io_uring_buf_reg, bgid) + sizeof ring.bgid, &flags,
+           sizeof flags);
     int result = io_uring_register_buf_ring(&self->ring, &ring, 0);
-    self->incremental = result == 0;
-    if (result == -EINVAL) {
-        memset((char *)&ring + offsetof(struct io_uring_buf_reg, bgid) + sizeof ring.bgid, 0,
-               sizeof incremental);
-        result = io_uring_register_buf_ring(&self->ring, &ring, 0);
+    pool->incremental = incremental && result == 0;
+    return incremental && result == -EINVAL ? register_pool(self, pool, false) : result;
+}
+
+/* Maps and registers a pool, and gives the kernel the first `start` buffers.
+ *
+ * populate     touch the memory now, so that what a process uses does not grow with its first
+ *              connections
+ */
+static int create_pool(struct fw_uring *self, struct fw_uring_pool *pool, unsigned start,
+                       bool incremental, bool populate)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+    pool->ring = mmap(NULL, pool->count * sizeof(struct io_uring_buf), PROT_READ | PROT_WRITE,
+                      flags | MAP_POPULATE, -1, 0);
+    if (pool->ring == MAP_FAILED) {
+        pool->ring = NULL;
+        return -ENOMEM;
     }
+    pool->memory = mmap(NULL, pool->count * pool->buffer_bytes, PROT_READ | PROT_WRITE,
+                        flags | (populate ? MAP_POPULATE : MAP_NORESERVE), -1, 0);
+    if (pool->memory == MAP_FAILED) {
+        pool->memory = NULL;
+        return -ENOMEM;
+    }
+    io_uring_buf_ring_init(pool->ring);
+    int result = register_pool(self, pool, incremental);
     if (result < 0)
         return result;
-    while (self->buffers_serving < FW_URING_BUFFERS_START && self->buffers_serving < count)
-        fw_uring_give_buffer(self, self->buffers_serving++);
+    while (pool->serving < start && pool->serving < pool->count)
+        fw_uring_give_buffer(pool, pool->serving++);
     return 0;
+}
+
+static void destroy_pool(struct fw_uring_pool *pool)
+{
+    if (pool->ring != NULL)
+        munmap(pool->ring, pool->count * sizeof(struct io_uring_buf));
+    if (pool->memory != NULL)
+        munmap(pool->memory, pool->count * pool->buffer_bytes);
+}
+
+static int create_pools(struct fw_uring *self, size_t receive_bytes)
+{
+    struct fw_uring_pool *shallow = &self->shallow;
+    shallow->buffer_bytes = FW_URING_BUFFER_BYTES;
+    for (shallow->count = 1; shallow->count < FW_URING_BUFFERS_MAX &&
+                             shallow->count * 2 * FW_URING_BUFFER_BYTES <= receive_bytes;)
+        shallow->count *= 2;
+    int result = create_pool(self, shallow, FW_URING_BUFFERS_START, true, true);
+    struct fw_uring_pool *deep = &self->deep;
+    if (result < 0 || receive_bytes < FW_URING_DEEP_BUFFERS * FW_URING_DEEP_BUFFER_BYTES)
+        return result;
+    deep->buffer_bytes = FW_URING_DEEP_BUFFER_BYTES;
+    deep->count = FW_URING_DEEP_BUFFERS;
+    deep->group = 1;
+    return create_pool(self, deep, deep->count, false, false);
 }
 
 static int create_tables(struct fw_uring *self)
@@ -118,6 +149,12 @@ static int create_tables(struct fw_uring *self)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (self->late == MAP_FAILED) {
         self->late = NULL;
+        return -ENOMEM;
+    }
+    self->line = mmap(NULL, sizeof *self->line * self->slots_max, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (self->line == MAP_FAILED) {
+        self->line = NULL;
         return -ENOMEM;
     }
     self->gathers = fw_mem_alloc(sizeof *self->gathers * FW_URING_GATHERS_MAX);
@@ -150,18 +187,26 @@ void fw_uring_destroy(struct fw_engine *engine)
         io_uring_queue_exit(&self->ring);
     if (self->wake_fd >= 0)
         close(self->wake_fd);
-    if (self->buffer_ring != NULL)
-        munmap(self->buffer_ring, self->buffers_count * sizeof(struct io_uring_buf));
-    if (self->buffer_memory != NULL)
-        munmap(self->buffer_memory, self->buffers_count * FW_URING_BUFFER_BYTES);
+    destroy_pool(&self->shallow);
+    destroy_pool(&self->deep);
     if (self->slots != NULL)
         munmap(self->slots, sizeof(struct fw_uring_slot) * self->slots_max);
     if (self->late != NULL)
         munmap(self->late, sizeof *self->late * self->slots_max);
+    if (self->line != NULL)
+        munmap(self->line, sizeof *self->line * self->slots_max);
+    fw_uring_connects_destroy(self);
     fw_mem_free(self->gathers);
     fw_mem_free(self->gather_pieces);
     fw_mem_free(self->accepts);
     fw_mem_free(self);
+}
+
+/* Hand-overs get the slots in front of those for connects. */
+static int keep_slots_for_connects(struct fw_uring *self)
+{
+    struct io_uring_file_index_range range = {.off = 0, .len = self->connects->first};
+    return fw_uring_register(&self->ring, IORING_REGISTER_FILE_ALLOC_RANGE, &range, 0);
 }
 
 static int start_ring(struct fw_uring *self, const struct fw_engine_options *options)
@@ -173,7 +218,9 @@ static int start_ring(struct fw_uring *self, const struct fw_engine_options *opt
     }
     if ((result = io_uring_register_files_sparse(&self->ring, self->slots_max)) < 0)
         return result;
-    if ((result = create_buffers(self, options->receive_bytes)) < 0)
+    if (self->connects != NULL && (result = keep_slots_for_connects(self)) < 0)
+        return result;
+    if ((result = create_pools(self, options->receive_bytes)) < 0)
         return result;
     if ((result = restrict_ring(self)) < 0)
         return result;
@@ -195,9 +242,10 @@ int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_en
                                     .now_ms = fw_uring_monotonic_ms()};
     self->slots_max = options->slots_max;
     self->ring.ring_fd = -1;
-    self->buffer_delivered = -1;
     self->wake_fd = eventfd(0, EFD_CLOEXEC);
     int result = self->wake_fd < 0 ? -errno : create_tables(self);
+    if (result == 0 && options->connects_max > 0)
+        result = fw_uring_connects_create(self, options->connects_max);
     if (result == 0)
         result = start_ring(self, options);
     if (result < 0) {

@@ -64,6 +64,13 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
     fw_engine_accept_pause(acceptor->engine);
 }
 
+/* What the worker is told of the connection. */
+static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
+{
+    bool tls = acceptor->server->listeners[acceptor->came_by[ticket]].tls;
+    return acceptor->addresses[ticket] | (tls ? FW_CONN_TAG_TLS : 0);
+}
+
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
 {
     struct fw_worker *worker = choose(acceptor);
@@ -73,7 +80,8 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     }
     acceptor->handed[worker->index]++;
     acceptor->targets[ticket] = (uint8_t)worker->index;
-    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, acceptor->addresses[ticket]);
+    acceptor->handing++;
+    fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
 }
 
 /* Places what waits, as far as there is room, and opens the door again when nothing waits any more.
@@ -129,15 +137,19 @@ static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *pee
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
-    if (atomic_load(&acceptor->server->stopping) || !is_welcome(acceptor, ticket, peer, peer_bytes))
+    if (atomic_load(&acceptor->server->stopping) ||
+        !is_welcome(acceptor, ticket, peer, peer_bytes)) {
         fw_engine_refuse(acceptor->engine, ticket);
-    else
-        place(acceptor, ticket);
+        return;
+    }
+    acceptor->came_by[ticket] = (uint8_t)fw_engine_accepted_by(acceptor->engine);
+    place(acceptor, ticket);
 }
 
 static void on_handed_over(void *owner, uint32_t ticket, int status)
 {
     struct fw_acceptor *acceptor = owner;
+    acceptor->handing--;
     if (status == 0)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
@@ -181,9 +193,10 @@ int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
     acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
     acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
     acceptor->targets = fw_mem_alloc(TICKETS_MAX);
+    acceptor->came_by = fw_mem_alloc(TICKETS_MAX);
     acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * TICKETS_MAX);
     if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
-        acceptor->addresses != NULL)
+        acceptor->came_by != NULL && acceptor->addresses != NULL)
         return 0;
     fw_acceptor_clear(acceptor);
     return -ENOMEM;
@@ -194,10 +207,12 @@ void fw_acceptor_clear(struct fw_acceptor *acceptor)
     fw_mem_free(acceptor->handed);
     fw_mem_free(acceptor->tickets);
     fw_mem_free(acceptor->targets);
+    fw_mem_free(acceptor->came_by);
     fw_mem_free(acceptor->addresses);
     acceptor->handed = NULL;
     acceptor->tickets = NULL;
     acceptor->targets = NULL;
+    acceptor->came_by = NULL;
     acceptor->addresses = NULL;
 }
 
@@ -233,7 +248,7 @@ static void end_shortage(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-/* Tells every worker to stop, and refuses what still comes until the engine goes. */
+/* Makes every worker look. */
 static void stop_workers(struct fw_server *server)
 {
     for (unsigned i = 0; i < server->workers_count; i++)
@@ -247,6 +262,21 @@ static void shut_listeners(struct fw_server *server)
         if (!server->listeners[i].inherited)
             shutdown(server->listeners[i].fd, SHUT_RDWR);
     }
+}
+
+/* Nobody may be on the way to a worker that has ended: hand-overs are waited for, and what waits
+ * for room is refused. Only then the workers stop. */
+static void close_doors(struct fw_acceptor *acceptor)
+{
+    struct fw_server *server = acceptor->server;
+    fw_engine_accept_pause(acceptor->engine);
+    for (int result = 0; result == 0 && acceptor->handing > 0;)
+        result = fw_engine_turn(acceptor->engine, -1);
+    while (acceptor->tickets_count > 0)
+        fw_engine_refuse(acceptor->engine, acceptor->tickets[--acceptor->tickets_count]);
+    fw_engine_turn(acceptor->engine, 0);
+    atomic_store(&server->doors_closed, true);
+    stop_workers(server);
 }
 
 void *fw_acceptor_main(void *argument)
@@ -270,7 +300,7 @@ void *fw_acceptor_main(void *argument)
                    fw_status_text(result));
         atomic_store(&server->stopping, true);
         shut_listeners(server);
-        stop_workers(server);
+        close_doors(acceptor);
     }
     fw_server_thread_ended(server);
     return NULL;

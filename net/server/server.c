@@ -58,6 +58,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->authorize_timeout_ms = or_default(own->authorize_timeout_ms, FW_AUTHORIZE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
+    own->control_per_second = or_default(own->control_per_second, FW_CONTROL_RATE_DEFAULT);
 }
 
 static int usage(struct fw_server *server, const char *what)
@@ -114,6 +115,14 @@ static int check_options(struct fw_server *server)
         if (!fw_origin_pattern_valid(origins[i]))
             return usage(server, "an allowed origin is SCHEME://HOST[:PORT], or *");
     }
+    const char *const *hosts = options->allow_hosts;
+    for (size_t i = 0; hosts != NULL && hosts[i] != NULL; i++) {
+        if (!fw_host_pattern_valid(hosts[i]))
+            return usage(server, "an allowed host is a name without a scheme, or *");
+    }
+    if (options->control_per_second > FW_CONTROL_RATE_MAX &&
+        options->control_per_second != FW_UNLIMITED)
+        return usage(server, "control_per_second must be 1 to 1000, or FW_UNLIMITED");
     return 0;
 }
 
@@ -134,6 +143,7 @@ static void make_rules(struct fw_server *server)
                    options->fragments_max == FW_UNLIMITED ? 0 : options->fragments_max},
         .output_bytes_max = output,
         .output_soft_bytes = output / 4 < FW_OUTPUT_SOFT_BYTES ? output / 4 : FW_OUTPUT_SOFT_BYTES,
+        .output_slow_bytes = output / 4,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
         .authorize_timeout_ms = options->authorize_timeout_ms,
@@ -143,8 +153,12 @@ static void make_rules(struct fw_server *server)
         .rate = {.messages = options->messages_per_s,
                  .messages_burst = burst_of(options->messages_burst),
                  .bytes = options->message_bytes_per_s},
+        .control_interval_ms =
+            options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
+        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
+        .allow_hosts = options->allow_hosts,
     };
 }
 
@@ -216,6 +230,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     if (result == 0)
         result = check_zlib(server);
     if (result == 0)
+        result = fw_server_tls_create(server);
+    if (result == 0)
         result = choose_engine(server);
     if (result == 0 && getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         result = -EIO;
@@ -280,6 +296,7 @@ void fw_server_destroy(fw_server *server)
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
     fw_access_destroy(server->access);
+    fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);
@@ -316,9 +333,11 @@ int fw_server_listen(fw_server *server, const char *address)
         return FW_ERR_LIMIT;
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
-    int result = take_inherited(address, listener);
+    bool plain = strncmp(address, "plain:", 6) == 0;
+    const char *where = plain ? address + 6 : address;
+    int result = take_inherited(where, listener);
     if (result == -ENOENT) {
-        result = fw_sock_address_resolve(address, &parsed);
+        result = fw_sock_address_resolve(where, &parsed);
         if (result == 0)
             result = fw_sock_listen(&parsed, NULL, &listener->fd);
     }
@@ -327,6 +346,8 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
+    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
 }
@@ -567,6 +588,14 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
         stats_out->rate_limited += load(&worker->rate_limited);
+        stats_out->tls_connections += load(&worker->tls_conns);
+        stats_out->tls_handshakes += load(&worker->tls_handshakes);
+        stats_out->tls_resumed += load(&worker->tls_resumed);
+        stats_out->tls_failed += load(&worker->tls_failed);
+    }
+    if (server->tls_place != NULL) {
+        int64_t bytes = fw_tls_memory().bytes;
+        stats_out->tls_bytes = bytes > 0 ? (uint64_t)bytes : 0;
     }
     stats_out->connection_bytes = stats_out->connections * sizeof(struct fw_conn);
     stats_out->address_full = load(&server->acceptor.address_full);

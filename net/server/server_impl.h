@@ -22,6 +22,7 @@
 #include "net/server/forwarded.h"
 #include "net/server/mailbox.h"
 #include "net/server/peers.h"
+#include "net/tls/tls.h"
 #include "session/compress.h"
 
 #include <fanwire/server.h>
@@ -76,12 +77,17 @@ struct fw_worker {
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
     atomic_uint_fast64_t rate_limited;
+    atomic_uint_fast64_t tls_conns;
+    atomic_uint_fast64_t tls_handshakes;
+    atomic_uint_fast64_t tls_resumed;
+    atomic_uint_fast64_t tls_failed;
 };
 
 /* A listener's socket and its address as text. */
 struct fw_listener {
     int fd;
     bool inherited; /* somebody else listens on it as well */
+    bool tls;
     char address[FW_SOCK_TEXT_BYTES];
 };
 
@@ -94,8 +100,10 @@ struct fw_acceptor {
     uint64_t *handed;  /* connections given to each worker ever; the acceptor's own */
     uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
+    uint32_t handing; /* hand-overs that on_handed_over has not ended */
     uint32_t tickets_max;
     uint8_t *targets;    /* by ticket: which worker it was offered to last */
+    uint8_t *came_by;    /* by ticket: which listener */
     uint32_t *addresses; /* by ticket: its entry of the server's peers */
     atomic_uint_fast64_t address_full;
     atomic_uint_fast64_t address_fast;
@@ -123,8 +131,11 @@ struct fw_server {
 
     struct fw_access *access; /* under `lock` */
     atomic_uint access_version;
+    struct fw_tls_place *tls_place; /* NULL: no TLS */
+    struct fw_tls_tickets *tls_tickets;
 
     atomic_bool stopping;
+    atomic_bool doors_closed; /* and no connection is on its way to a worker any more */
     /* Who the stop must wake; NULL before there is one and after it has ended. */
     _Atomic(struct fw_engine *) stop_target;
     atomic_bool
@@ -144,6 +155,9 @@ void fw_worker_destroy(struct fw_worker *worker);
 /* The worker's life, on its own thread: makes the engine, tells the server, runs, cleans up. */
 void *fw_worker_main(void *worker);
 
+/* server_tls.c: the subject of the client's certificate; false: it has shown none. */
+bool fw_worker_certificate(struct fw_session *session, struct fw_bytes *subject_out);
+
 /* authorize.c: for the worker. */
 struct fw_authorization *fw_worker_authorize(struct fw_session *session,
                                              const struct fw_request *request);
@@ -156,6 +170,12 @@ void fw_worker_drop_decisions(struct fw_worker *worker);
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
 void fw_acceptor_clear(struct fw_acceptor *acceptor);
 void *fw_acceptor_main(void *acceptor);
+
+/* server_tls.c: makes the certificates' place when the options want TLS. errors: of
+ * fw_server_create. */
+bool fw_server_tls_wanted(const struct fw_server *server);
+int fw_server_tls_create(struct fw_server *server);
+void fw_server_tls_destroy(struct fw_server *server);
 
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */

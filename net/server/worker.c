@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/conn/conn_tls.h"
 #include "session/request.h"
 
 #include <fanwire/conn.h>
@@ -167,6 +168,7 @@ static const struct fw_session_upward upward = {
     .request = up_request,
     .admit = up_admit,
     .authorize = fw_worker_authorize,
+    .certificate = fw_worker_certificate,
     .wall_s = up_wall_s,
     .publish = up_publish,
     .subscribe = up_subscribe,
@@ -275,7 +277,7 @@ static void on_wake(void *owner)
     struct fw_worker *worker = owner;
     count_one(&worker->beat);
     fw_worker_take_decisions(worker);
-    if (!atomic_load(&worker->server->stopping) || worker->told_stop)
+    if (!atomic_load(&worker->server->doors_closed) || worker->told_stop)
         return;
     worker->told_stop = true;
     worker->stop_ms =
@@ -309,6 +311,15 @@ static void say_goodbyes(struct fw_worker *worker)
     worker->said_goodbye = worker->drain.next_slot == conns->slots_max || conns->live_count == 0;
 }
 
+static void publish_tls(struct fw_worker *worker)
+{
+    const struct fw_conns_tls_stats stats = fw_conns_tls_stats(&worker->conns);
+    set_count(&worker->tls_conns, stats.conns_count);
+    set_count(&worker->tls_handshakes, stats.handshakes);
+    set_count(&worker->tls_resumed, stats.resumed);
+    set_count(&worker->tls_failed, stats.failed);
+}
+
 /* What was published before the stop goes out before the goodbyes. */
 static void on_turn(void *owner)
 {
@@ -322,6 +333,8 @@ static void on_turn(void *owner)
     set_count(&worker->slow, worker->conns.host.slow_closed);
     set_count(&worker->rate_limited, worker->conns.host.rate_limited);
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
+    if (worker->server->tls_place != NULL)
+        publish_tls(worker);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -387,13 +400,18 @@ static int start(struct fw_worker *worker)
     conns->on_gone = on_gone;
     conns->on_wake = on_wake;
     conns->on_turn = on_turn;
+    conns->host.context = server->options.context;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
     fw_worker_take_decisions(worker);
-    return start_compressor(worker);
+    if (server->tls_place != NULL) {
+        fw_tls_thread_start();
+        result = fw_conns_tls_create(conns, server->tls_place);
+    }
+    return result != 0 ? result : start_compressor(worker);
 }
 
 /* How long the next turn may wait. */
@@ -430,6 +448,8 @@ void *fw_worker_main(void *argument)
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);
+    if (server->tls_place != NULL)
+        fw_tls_thread_stop();
     fw_compressor_clear(&worker->compressor);
     fw_server_thread_ended(server);
     return NULL;
@@ -461,7 +481,7 @@ void *fw_conn_user(const fw_conn *conn)
 
 void *fw_conn_context(const fw_conn *conn)
 {
-    return ((const struct fw_worker *)(const void *)conn->session.host)->server->options.context;
+    return conn->session.host->context;
 }
 
 size_t fw_conn_queued_bytes(const fw_conn *conn)
@@ -471,6 +491,8 @@ size_t fw_conn_queued_bytes(const fw_conn *conn)
 
 int fw_conn_subscribe(fw_conn *conn, const char *topic)
 {
+    if (fw_session_is_client(&conn->session)) /* topics are a server's */
+        return FW_ERR_USAGE;
     if (conn->session.phase != FW_PHASE_OPEN)
         return FW_ERR_CLOSED;
     return fw_session_subscribe(&conn->session, fw_bytes_of(topic));

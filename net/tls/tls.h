@@ -47,52 +47,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-/* X(name, value, answer, sentence), as in <fanwire/status.h>. */
-#define FW_TLS_STATUS_TABLE(X)                                                                     \
-    /* the peer's bytes */                                                                         \
-    X(FW_ERR_TLS_ENDED, -10301, 0, "the peer ended the TLS session")                               \
-    X(FW_ERR_TLS_NOT_TLS, -10302, 0, "the first bytes are not TLS")                                \
-    X(FW_ERR_TLS_HELLO, -10303, 0, "the ClientHello is malformed")                                 \
-    X(FW_ERR_TLS_HELLO_TOO_LARGE, -10304, 0, "the ClientHello is larger than 4 KiB")               \
-    X(FW_ERR_TLS_HANDSHAKE_TOO_LARGE, -10305, 0, "the peer's handshake is larger than the limit")  \
-    X(FW_ERR_TLS_RECORD, -10306, 0, "a TLS record's header is malformed or out of place")          \
-    X(FW_ERR_TLS_RECORD_TOO_LARGE, -10307, 0, "a TLS record is larger than 16 KiB")                \
-    X(FW_ERR_TLS_EMPTY_RECORD, -10308, 0, "a TLS record is too short to hold anything")            \
-    X(FW_ERR_TLS_FLOOD, -10309, 0, "too many TLS records came without data")                       \
-    X(FW_ERR_TLS_RENEGOTIATION, -10310, 0, "TLS renegotiation is not accepted")                    \
-    X(FW_ERR_TLS_CORRUPT, -10311, 0, "a TLS record failed its authentication")                     \
-    X(FW_ERR_TLS_VERSION, -10312, 0, "no TLS version in common; 1.2 and 1.3 are accepted")         \
-    X(FW_ERR_TLS_CIPHER, -10313, 0, "no TLS cipher suite, group or signature in common")           \
-    X(FW_ERR_TLS_ALPN, -10314, 0, "no application protocol in common (ALPN)")                      \
-    X(FW_ERR_TLS_ALERT, -10315, 0, "the peer refused with a TLS alert")                            \
-    X(FW_ERR_TLS_HANDSHAKE, -10316, 0, "the TLS handshake failed")                                 \
-    X(FW_ERR_TLS_LIBRARY, -10317, 0, "the TLS library failed or lacks what is asked")              \
-    /* the peer's certificate */                                                                   \
-    X(FW_ERR_TLS_CERT_MISSING, -10321, 0, "the peer sent no certificate")                          \
-    X(FW_ERR_TLS_CERT_HOST, -10322, 0, "the certificate is not for this host name")                \
-    X(FW_ERR_TLS_CERT_EXPIRED, -10323, 0, "the certificate has expired")                           \
-    X(FW_ERR_TLS_CERT_NOT_YET, -10324, 0, "the certificate is not valid yet")                      \
-    X(FW_ERR_TLS_CERT_SELF_SIGNED, -10325, 0, "the certificate is self-signed and not trusted")    \
-    X(FW_ERR_TLS_CERT_ISSUER, -10326, 0, "the certificate's issuer is not trusted")                \
-    X(FW_ERR_TLS_CERT_SIGNATURE, -10327, 0, "the certificate's signature is wrong")                \
-    X(FW_ERR_TLS_CERT_INVALID, -10328, 0, "the certificate is malformed or not for this use")      \
-    /* our own files */                                                                            \
-    X(FW_ERR_TLS_FILE, -10331, 0, "a certificate or key file cannot be used")                      \
-    X(FW_ERR_TLS_KEY_EXPOSED, -10332, 0, "a key file can be read or written by others")            \
-    X(FW_ERR_TLS_KEY_MISMATCH, -10333, 0, "a key does not belong to its certificate")
-
-enum fw_tls_status {
-#define FW_TLS_STATUS_ENUM(name, value, answer, sentence) name = value,
-    FW_TLS_STATUS_TABLE(FW_TLS_STATUS_ENUM)
-#undef FW_TLS_STATUS_ENUM
-};
-
-/* The sentence of one of the codes above; NULL for any other.
- *
- * thread       any
- */
-const char *fw_tls_status_text(int status);
-
 /* A TLS record's plaintext (RFC 8446, section 5.1). */
 #define FW_TLS_PLAIN_BYTES_MAX 16384
 

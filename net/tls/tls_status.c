@@ -7,19 +7,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-const char *fw_tls_status_text(int status)
-{
-    switch (status) {
-#define FW_TLS_STATUS_CASE(name, value, answer, sentence)                                          \
-    case value:                                                                                    \
-        return sentence;
-        FW_TLS_STATUS_TABLE(FW_TLS_STATUS_CASE)
-#undef FW_TLS_STATUS_CASE
-    default:
-        return NULL;
-    }
-}
-
 /* Where wolfSSL tells apart what is the same to us, several of its errors have one status. */
 static const struct {
     int library_error;
@@ -123,11 +110,9 @@ static const char *alert_name(int alert)
 void fw_tls_why(const struct fw_tls *tls, char *why, size_t why_bytes)
 {
     int status = tls->state == FW_TLS_CLOSED ? FW_ERR_TLS_ENDED : tls->status;
-    const char *sentence = fw_tls_status_text(status);
+    const char *sentence = fw_status_text(status);
     if (status == 0)
         snprintf(why, why_bytes, "nothing is wrong");
-    else if (sentence == NULL)
-        snprintf(why, why_bytes, "%s", strerror(-status));
     else if (status == FW_ERR_TLS_CERT_HOST)
         snprintf(why, why_bytes, "%s: %s", sentence, tls->host != NULL ? tls->host : "none");
     else if (status == FW_ERR_TLS_ALERT)

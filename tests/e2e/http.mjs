@@ -15,11 +15,11 @@ const KIB = 1024;
 
 /* A POST of so many bytes that says its length; the bytes follow when `whole`. */
 function post(path, count) {
-  return `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${count}\r\n\r\n`;
+  return `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${count}\r\n\r\n`;
 }
 
 function get(target, ...lines) {
-  return `GET ${target} HTTP/1.1\r\n${['Host: a', ...lines].map((line) => `${line}\r\n`).join('')}\r\n`;
+  return `GET ${target} HTTP/1.1\r\n${['Host: localhost', ...lines].map((line) => `${line}\r\n`).join('')}\r\n`;
 }
 
 function manyHeaders(count) {
@@ -28,7 +28,7 @@ function manyHeaders(count) {
 
 /* RFC 9112 and RFC 6455, section 4: (name, the bytes, the status). Each is answered, then closed. */
 const BAD_REQUESTS = [
-  ['a line that ends in a bare LF', 'GET /healthz HTTP/1.1\nHost: a\n\n', 400],
+  ['a line that ends in a bare LF', 'GET /healthz HTTP/1.1\nHost: localhost\n\n', 400],
   ['a request without Host', 'GET /healthz HTTP/1.1\r\n\r\n', 400],
   ['two Hosts', get('/healthz', 'Host: b'), 400],
   ['an empty Host', 'GET /healthz HTTP/1.1\r\nHost:\r\n\r\n', 400],
@@ -38,7 +38,7 @@ const BAD_REQUESTS = [
   ['a folded header', get('/healthz', 'X-A: b', ' c'), 400],
   ['a NUL in a header', get('/healthz', 'X-A: \0'), 400],
   ['a bare CR in a header', get('/healthz', 'X-A: b\rc'), 400],
-  ['HTTP/2.0 in the request line', 'GET /healthz HTTP/2.0\r\nHost: a\r\n\r\n', 400],
+  ['HTTP/2.0 in the request line', 'GET /healthz HTTP/2.0\r\nHost: localhost\r\n\r\n', 400],
   ['HTTP/0.9', 'GET /healthz\r\n\r\n', 400],
   ['TLS on the plain port', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n', [400, 501]],
   ['two Content-Lengths', `${post('/topics/a', 1).slice(0, -2)}Content-Length: 2\r\n\r\nab`, 400],
@@ -46,12 +46,12 @@ const BAD_REQUESTS = [
   ['a Content-Length with a list', post('/topics/a', '1, 1'), 400],
   ['a Content-Length that is no number', post('/topics/a', '0x1'), 400],
   ['a Content-Length beyond 64 bits', post('/topics/a', '99999999999999999999'), [400, 413]],
-  ['chunks', 'POST /topics/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 501],
+  ['chunks', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 501],
   ['chunks and a length',
     `${post('/topics/a', 5).slice(0, -2)}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, [400, 501]],
-  ['a POST without a length', 'POST /topics/a HTTP/1.1\r\nHost: a\r\n\r\n', 411],
+  ['a POST without a length', 'POST /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n', 411],
   ['a body over 1 MiB, judged by its announcement', post('/topics/a', 1024 * KIB + 1), 413],
-  ['a method that does not exist', 'BREW /topics/a HTTP/1.1\r\nHost: a\r\n\r\n', 501],
+  ['a method that does not exist', 'BREW /topics/a HTTP/1.1\r\nHost: localhost\r\n\r\n', 501],
   ['a request line over 4 KiB', get(`/${'a'.repeat(5 * KIB)}`), 414],
   ['a header over 8 KiB', get('/healthz', `X-A: ${'a'.repeat(9 * KIB)}`), 431],
   ['65 headers', get('/healthz', ...manyHeaders(64)), 431],
@@ -216,7 +216,7 @@ async function badRequests(server) {
 
 async function wrongText(server, path) {
   const wire = await Wire.open(server.port);
-  wire.send(`POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain; charset=utf-8\r\n`
+  wire.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain; charset=utf-8\r\n`
     + 'Content-Length: 2\r\n\r\n');
   wire.send(Buffer.from([0xc3, 0x28]));
   const bytes = await wire.untilBytes((received) => received.includes('\r\n\r\n'));

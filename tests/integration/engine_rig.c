@@ -5,6 +5,7 @@
  */
 #include "integration/engine_rig.h"
 
+#include "base/limits.h"
 #include <fanwire/status.h>
 
 #include <errno.h>
@@ -456,7 +457,7 @@ static void create_engine(struct rig_worker *worker)
     const struct rig_options *options = &worker->rig->options;
     const struct fw_engine_options wanted = {
         .slots_max = worker->slots_max,
-        .receive_bytes = or_else(options->receive_bytes, 256 * 1024),
+        .receive_bytes = or_else(options->receive_bytes, FW_RECEIVE_BYTES_DEFAULT),
         .owner = worker,
         .events = &worker_events,
     };

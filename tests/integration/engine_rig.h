@@ -152,7 +152,7 @@ struct rig_options {
     unsigned workers;         /* 0: one */
     uint32_t slots_max;       /* of each worker; 0: 64 */
     uint32_t tickets_max;     /* slots of the acceptor; 0: 64 */
-    uint32_t receive_bytes;   /* 0: 256 KiB */
+    uint32_t receive_bytes;   /* 0: as a server has; 256 KiB is short */
     int send_buffer_bytes;    /* of the connections; 0: the kernel's */
     int receive_buffer_bytes; /* the same */
     bool hold_tickets;        /* hand nothing over: the test does */

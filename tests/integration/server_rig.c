@@ -4,6 +4,7 @@
  */
 #include "integration/server_rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +183,19 @@ void server_needs(enum fw_engine_choice engine)
     pthread_mutex_destroy(&server.lock);
 }
 
+void server_speak_tls(void)
+{
+    ws_client_layer = &tls_layer;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+}
+
+bool server_speaks_tls(void)
+{
+    return ws_client_layer == &tls_layer;
+}
+/* Tests write their own requests; those of the Host rule take this away. */
+static const char *const any_host[] = {"*", NULL};
+
 void server_init(struct server *server, enum fw_engine_choice engine)
 {
     memset(server, 0, sizeof *server);
@@ -196,6 +210,8 @@ void server_init(struct server *server, enum fw_engine_choice engine)
     server->options.on_log = on_log;
     server->options.workers = 1;
     server->options.engine = engine;
+    server->options.allow_hosts = any_host;
+    server->options.tls_self_signed = server_speaks_tls();
 }
 
 void server_start(struct server *server)

@@ -23,6 +23,7 @@
 #ifndef TESTS_INTEGRATION_SERVER_RIG_H
 #define TESTS_INTEGRATION_SERVER_RIG_H
 
+#include "integration/tls_layer.h"
 #include "support/ws_client.h"
 
 #include <criterion/criterion.h>
@@ -30,7 +31,23 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* One test, run on every engine; one that does not work here is skipped, and says why. */
+/* One test, run on every engine, plain and over TLS (suites tls_...); an engine that does not work
+ * here is skipped, and says why. */
+/* The same without TLS only. */
+#define SERVER_PLAIN_TEST(suite, name, seconds)                                                    \
+    static void suite##_##name(enum fw_engine_choice engine);                                      \
+    Test(epoll_##suite, name, .timeout = (seconds))                                                \
+    {                                                                                              \
+        server_needs(FW_USE_EPOLL);                                                                \
+        suite##_##name(FW_USE_EPOLL);                                                              \
+    }                                                                                              \
+    Test(uring_##suite, name, .timeout = (seconds))                                                \
+    {                                                                                              \
+        server_needs(FW_USE_URING);                                                                \
+        suite##_##name(FW_USE_URING);                                                              \
+    }                                                                                              \
+    static void suite##_##name(enum fw_engine_choice engine)
+
 #define SERVER_TEST(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
     Test(epoll_##suite, name, .timeout = (seconds))                                                \
@@ -41,6 +58,18 @@
     Test(uring_##suite, name, .timeout = (seconds))                                                \
     {                                                                                              \
         server_needs(FW_USE_URING);                                                                \
+        suite##_##name(FW_USE_URING);                                                              \
+    }                                                                                              \
+    Test(tls_epoll_##suite, name, .timeout = (seconds))                                            \
+    {                                                                                              \
+        server_needs(FW_USE_EPOLL);                                                                \
+        server_speak_tls();                                                                        \
+        suite##_##name(FW_USE_EPOLL);                                                              \
+    }                                                                                              \
+    Test(tls_uring_##suite, name, .timeout = (seconds))                                            \
+    {                                                                                              \
+        server_needs(FW_USE_URING);                                                                \
+        server_speak_tls();                                                                        \
         suite##_##name(FW_USE_URING);                                                              \
     }                                                                                              \
     static void suite##_##name(enum fw_engine_choice engine)
@@ -83,6 +112,10 @@ bool server_is_instrumented(void);
 
 void server_needs(enum fw_engine_choice engine);
 void server_nap(unsigned ms);
+
+/* From now on servers have a throw-away certificate, and clients speak TLS. */
+void server_speak_tls(void);
+bool server_speaks_tls(void);
 
 /* Options of the program above, one worker, on an engine; to be changed before server_start. */
 void server_init(struct server *server, enum fw_engine_choice engine);

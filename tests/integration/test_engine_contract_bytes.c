@@ -317,10 +317,11 @@ ENGINE_TEST(engine_bytes, refuses_to_keep_more_than_it_has_memory_for)
 
 /* One flooding peer must not take a turn for itself: a small message of another is served at once,
  * and what one connection brings in a turn is bounded. */
-ENGINE_TEST(engine_bytes, serves_a_quiet_peer_beside_a_flooding_one)
+static void serve_quiet_beside_loud(enum fw_engine_kind kind, uint32_t receive_bytes)
 {
     struct rig *rig =
-        rig_create(kind, &(struct rig_options){.receive_buffer_bytes = 8 * 1024 * 1024});
+        rig_create(kind, &(struct rig_options){.receive_buffer_bytes = 8 * 1024 * 1024,
+                                               .receive_bytes = receive_bytes});
     struct rig_worker *worker = &rig->workers[0];
     uint32_t loud_slot;
     uint32_t quiet_slot;
@@ -345,4 +346,10 @@ ENGINE_TEST(engine_bytes, serves_a_quiet_peer_beside_a_flooding_one)
     rig_hang_up(&loud);
     rig_hang_up(&quiet);
     rig_destroy(rig);
+}
+
+ENGINE_TEST(engine_bytes, serves_a_quiet_peer_beside_a_flooding_one)
+{
+    serve_quiet_beside_loud(kind, 0);
+    serve_quiet_beside_loud(kind, 256 * 1024);
 }

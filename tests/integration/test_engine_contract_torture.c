@@ -221,6 +221,7 @@ static void torment(enum fw_engine_kind kind, uint64_t seed)
     const struct rig_options options = {
         .send_buffer_bytes = draw(&torture, 2) ? SMALL_BUFFER : 0,
         .receive_buffer_bytes = draw(&torture, 2) ? SMALL_BUFFER : 0,
+        .receive_bytes = draw(&torture, 2) ? 256 * 1024 : 0,
         .slots_max = 2 * PEERS_MAX,
     };
     torture.rig = rig_create(kind, &options);
@@ -261,6 +262,6 @@ ENGINE_TEST(engine_torture, survives_ten_thousand_random_operations)
         torment(kind, strtoull(seed, NULL, 10));
         return;
     }
-    for (uint64_t i = 1; i <= 6; i++)
+    for (uint64_t i = 1; i <= 8; i++)
         torment(kind, i);
 }

@@ -41,9 +41,10 @@
 #define INSTRUMENTED 0
 #endif
 
-static const char upgrade[] = "GET /topics/numbers HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
-                              "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+static const char upgrade[] =
+    "GET /topics/numbers HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /* ---- the subscribers' process ---------------------------------------------------------------- */
 

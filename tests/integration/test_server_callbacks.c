@@ -87,6 +87,7 @@ SERVER_TEST(server_open, works_without_any_callback, 60)
     server_init(&server, engine);
     server.options = (struct fw_server_options)FW_SERVER_OPTIONS;
     server.options.engine = engine;
+    server.options.tls_self_signed = server_speaks_tls();
     server_start(&server);
     cr_assert_geq(fw_server_workers(server.server), 1u);
     ws_client_connect(&client, server.address);

@@ -413,3 +413,95 @@ Test(sim_conn, stops_every_connection_whatever_it_is_doing)
     free(text);
     sim_destroy(rig);
 }
+
+/* ---- consumers that stay behind -------------------------------------------------------------- */
+
+/* A connection to "room" that takes `window` bytes of the `count` published to it. */
+static uint32_t fall_behind(struct sim_rig *rig, size_t window, size_t count)
+{
+    uint32_t slot = connect_peer(rig, "/room", NULL);
+    sim_run(rig);
+    fw_sim_peer_window(rig->sim, slot, window);
+    char *text = text_of('b', count);
+    cr_assert(sim_publish(rig, text, count));
+    free(text);
+    sim_run(rig);
+    return slot;
+}
+
+/* SECURITY.md: 256 KiB owed for 10 s; here with a budget of 64 KiB, so 16 KiB. */
+Test(sim_conn, a_consumer_behind_for_ten_seconds_is_closed_with_1013)
+{
+    struct sim_rig *rig = sim_create(2, 1);
+    rig->rules.output_slow_bytes = 16384;
+    uint32_t slot = fall_behind(rig, 100, 20000);
+    sim_pass(rig, FW_SLOW_MS - 200);
+    cr_assert_eq(rig->codes[1013], 0u);
+    sim_pass(rig, 400);
+    cr_assert_eq(rig->codes[1013], 1u);
+    cr_assert_eq(rig->conns.host.slow_closed, 1u);
+    fw_sim_peer_window(rig->sim, slot, SIZE_MAX);
+    sim_run(rig);
+    const char *frames = sim_frames(rig, slot);
+    cr_assert_not_null(strstr(frames, "close(1013"), "what had begun comes whole, then: %.200s",
+                       frames);
+    sim_destroy(rig);
+}
+
+Test(sim_conn, a_consumer_that_catches_up_in_time_stays)
+{
+    struct sim_rig *rig = sim_create(2, 1);
+    rig->rules.output_slow_bytes = 16384;
+    uint32_t slot = fall_behind(rig, 100, 20000);
+    sim_pass(rig, 6000);
+    fw_sim_peer_window(rig->sim, slot, 10000); /* under the mark, though blocked still */
+    sim_run(rig);
+    sim_pass(rig, 6000);
+    cr_assert_eq(rig->codes[1013], 0u);
+    /* Behind once more: its ten seconds begin anew. */
+    char *text = text_of('c', 20000);
+    cr_assert(sim_publish(rig, text, 20000));
+    free(text);
+    sim_run(rig);
+    sim_pass(rig, FW_SLOW_MS - 400);
+    cr_assert_eq(rig->codes[1013], 0u);
+    sim_pass(rig, 600);
+    cr_assert_eq(rig->codes[1013], 1u);
+    sim_destroy(rig);
+}
+
+/* The mark is passed in turns: what was caught up with in between does not count together. */
+Test(sim_conn, a_consumer_that_falls_behind_again_and_again_stays)
+{
+    struct sim_rig *rig = sim_create(2, 1);
+    rig->rules.output_slow_bytes = 16384;
+    uint32_t slot = fall_behind(rig, 0, 20000);
+    for (unsigned i = 0; i < 10; i++) {
+        sim_pass(rig, 3000);
+        fw_sim_peer_window(rig->sim, slot, SIZE_MAX); /* all of it */
+        sim_run(rig);
+        fw_sim_peer_window(rig->sim, slot, 0);
+        char *text = text_of('d', 20000);
+        cr_assert(sim_publish(rig, text, 20000));
+        free(text);
+        sim_run(rig);
+        cr_assert_eq(rig->codes[1013], 0u, "round %u", i);
+    }
+    sim_destroy(rig);
+}
+
+/* With pings off, the timer that was set for a consumer that caught up must not ping. */
+Test(sim_conn, a_consumer_that_caught_up_is_not_pinged_where_pings_are_off)
+{
+    struct sim_rig *rig = sim_create(2, 1);
+    rig->rules.output_slow_bytes = 16384;
+    rig->rules.ping_interval_ms = 0;
+    uint32_t slot = fall_behind(rig, 100, 20000);
+    fw_sim_peer_window(rig->sim, slot, SIZE_MAX);
+    sim_run(rig);
+    fw_sim_sent_clear(rig->sim, slot);
+    sim_pass(rig, 60000);
+    cr_assert_eq(fw_sim_sent(rig->sim, slot).count, 0u);
+    cr_assert_eq(fw_sim_state(rig->sim, slot), FW_SIM_OPEN);
+    sim_destroy(rig);
+}

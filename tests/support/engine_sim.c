@@ -213,7 +213,9 @@ static void sim_shutdown(struct fw_engine *engine, uint32_t slot)
 static void sim_close(struct fw_engine *engine, uint32_t slot, bool abort)
 {
     struct fw_sim *sim = sim_of(engine);
-    struct slot *s = owners_slot(engine, slot, "fw_engine_close");
+    bool dialed = slot < sim->slots_max && sim->slots[slot].state == FW_SIM_CONNECTING &&
+                  sim->slots[slot].dialed;
+    struct slot *s = dialed ? &sim->slots[slot] : owners_slot(engine, slot, "fw_engine_close");
     s->state = abort ? FW_SIM_ABORTED : FW_SIM_CLOSED;
     s->dying = true;
     s->dying_from = sim->base.stats.turns + 1;
@@ -291,7 +293,16 @@ static void die(struct fw_sim *sim, uint32_t slot)
 
 static void adopt(struct fw_sim *sim, uint32_t slot)
 {
-    sim->slots[slot].state = FW_SIM_OPEN;
+    struct slot *s = &sim->slots[slot];
+    if (s->connect_status != 0) {
+        s->state = FW_SIM_UNUSED;
+        sim->base.events->on_connect_failed(sim->base.owner, s->tag,
+                                            s->connect_status < 0 ? s->connect_status : -ETIMEDOUT);
+        completed(sim);
+        return;
+    }
+    s->state = FW_SIM_OPEN;
+    sim->base.stats.connected += s->dialed;
     sim->base.events->on_adopted(sim->base.owner, slot, sim->slots[slot].tag);
     completed(sim);
 }
@@ -304,7 +315,7 @@ static void serve(struct fw_sim *sim, uint32_t slot)
         die(sim, slot);
         return;
     }
-    if (s->state == FW_SIM_CONNECTING && !comes_late(sim))
+    if (is_connected(sim, s) && !comes_late(sim))
         adopt(sim, slot);
     if (is_writable(s) && !comes_late(sim)) {
         s->blocked = false;
@@ -407,6 +418,24 @@ static void sim_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_e
     t->state = TICKET_MOVING;
 }
 
+static int sim_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
+                       uint32_t tag, uint32_t timeout_ms)
+{
+    struct fw_sim *sim = sim_of(engine);
+    (void)peer;
+    (void)peer_bytes;
+    on_its_thread(sim, "fw_engine_connect");
+    if (free_slot(sim) == FW_SIM_NONE)
+        return -ENFILE;
+    uint32_t slot = fw_sim_connect(sim, tag);
+    struct slot *s = &sim->slots[slot];
+    s->dialed = true;
+    s->connect_status = sim->connect_status;
+    s->connect_ms = timeout_ms == 0 ? 0 : sim->clock_ms + timeout_ms;
+    sim->dialed_last = slot;
+    return (int)slot;
+}
+
 /* ---- the turn -------------------------------------------------------------------------------- */
 
 static int sim_turn(struct fw_engine *engine, int timeout_ms)
@@ -475,6 +504,7 @@ static const struct fw_engine_ops sim_ops = {
     .accept_resume = sim_accept_resume,
     .hand_over = sim_hand_over,
     .refuse = sim_refuse,
+    .connect = sim_connect,
 };
 
 struct fw_sim *fw_sim_create(const struct fw_engine_options *options, uint64_t seed)

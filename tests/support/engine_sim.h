@@ -43,7 +43,7 @@ struct fw_sim_knobs {
 /* What became of a slot's present, or else its last, life. */
 enum fw_sim_state {
     FW_SIM_UNUSED,     /* none yet */
-    FW_SIM_CONNECTING, /* on_adopted is still to come */
+    FW_SIM_CONNECTING, /* on_adopted, or on_connect_failed, is still to come */
     FW_SIM_OPEN,       /* the owner's */
     FW_SIM_CLOSED,     /* by fw_engine_close(.., false) */
     FW_SIM_ABORTED,    /* by fw_engine_close(.., true) */
@@ -78,6 +78,13 @@ uint64_t fw_sim_random(struct fw_sim *sim, uint64_t below);
  * returns      the slot, the lowest that is free; it aborts when the table is full
  */
 uint32_t fw_sim_connect(struct fw_sim *sim, uint32_t tag);
+
+/* What comes of every fw_engine_connect from now on: 0, on_adopted (as at first); -errno,
+ * on_connect_failed; 1, nothing but its timeout. */
+void fw_sim_connects(struct fw_sim *sim, int status);
+
+/* The slot of the last fw_engine_connect. */
+uint32_t fw_sim_dialed(struct fw_sim *sim);
 
 /* The peer sends; the bytes are copied. After its end, or the slot's, they are lost. */
 void fw_sim_peer_send(struct fw_sim *sim, uint32_t slot, const void *bytes, size_t bytes_count);

@@ -33,6 +33,9 @@ struct slot {
     int end_status;
     int refuse_status;
     uint32_t tag;
+    bool dialed;         /* by fw_engine_connect */
+    int connect_status;  /* what comes of it; 1: nothing */
+    uint64_t connect_ms; /* when it is over time; 0: never */
     uint64_t dying_from;
     size_t window_bytes;
     size_t after_pause_bytes; /* may be delivered although it is paused */
@@ -88,6 +91,8 @@ struct fw_sim {
     bool listening;
     bool accept_paused;
     int accept_status;
+    int connect_status; /* of fw_sim_connects */
+    uint32_t dialed_last;
     unsigned backlog;
     struct ticket *tickets; /* slots_max of them */
 
@@ -117,6 +122,13 @@ static inline bool is_writable(const struct slot *s)
 {
     return s->state == FW_SIM_OPEN && s->blocked &&
            (s->window_bytes > 0 || s->refuse_status != 0 || (s->has_end && s->end_status != 0));
+}
+
+/* Whether something is to be told of a slot that is connecting. */
+static inline bool is_connected(const struct fw_sim *sim, const struct slot *s)
+{
+    return s->state == FW_SIM_CONNECTING &&
+           (s->connect_status <= 0 || (s->connect_ms != 0 && sim->clock_ms >= s->connect_ms));
 }
 
 static inline bool can_accept(const struct fw_sim *sim)

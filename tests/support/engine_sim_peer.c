@@ -90,6 +90,16 @@ uint32_t fw_sim_connect(struct fw_sim *sim, uint32_t tag)
     return slot;
 }
 
+void fw_sim_connects(struct fw_sim *sim, int status)
+{
+    sim->connect_status = status;
+}
+
+uint32_t fw_sim_dialed(struct fw_sim *sim)
+{
+    return sim->dialed_last;
+}
+
 void fw_sim_peer_send(struct fw_sim *sim, uint32_t slot, const void *bytes, size_t bytes_count)
 {
     struct slot *s = peers_slot(sim, slot);
@@ -180,9 +190,9 @@ void fw_sim_advance(struct fw_sim *sim, uint64_t ms)
     sim->clock_ms += ms;
 }
 
-static bool slot_is_quiet(const struct slot *s)
+static bool slot_is_quiet(const struct fw_sim *sim, const struct slot *s)
 {
-    return !s->dying && s->state != FW_SIM_CONNECTING && !is_writable(s) && !has_bytes(s) &&
+    return !s->dying && !is_connected(sim, s) && !is_writable(s) && !has_bytes(s) &&
            !has_end_to_tell(s);
 }
 
@@ -191,7 +201,7 @@ bool fw_sim_is_quiet(struct fw_sim *sim)
     if (sim->lents_count > 0 || sim->owner_called || can_accept(sim) || atomic_load(&sim->woken))
         return false;
     for (uint32_t i = 0; i < sim->slots_max; i++) {
-        if (!slot_is_quiet(&sim->slots[i]) || sim->tickets[i].state == TICKET_MOVING)
+        if (!slot_is_quiet(sim, &sim->slots[i]) || sim->tickets[i].state == TICKET_MOVING)
             return false;
     }
     return true;

@@ -243,6 +243,39 @@ static uint64_t up_wall_s(struct fw_session *session)
     return FAKE_WALL_S;
 }
 
+/* Two draws: sixteen octets are the handshake's key, four a frame's. */
+static void up_random(struct fw_session *session, uint8_t *out, size_t bytes_count)
+{
+    struct fake_host *fake = fake_of(session);
+    if (bytes_count == 16) {
+        memcpy(out, "the sample nonce", 16);
+        return;
+    }
+    uint32_t key = 0x5a000001 + fake->keys++;
+    if (bytes_count != sizeof key)
+        die("neither a handshake's key nor a frame's");
+    memcpy(out, &key, sizeof key);
+}
+
+static void up_opened(struct fw_session *session, const struct fw_response *response)
+{
+    struct fake_host *fake = fake_of(session);
+    fake_host_tell(fake, "opened(%s%s)", shown(response->protocol.at, response->protocol.count),
+                   response->deflate ? " deflate" : "");
+    if (fake->on_opened != NULL)
+        fake->on_opened(fake, response);
+}
+
+static void up_failed(struct fw_session *session, int status, const struct fw_response *response)
+{
+    struct fake_host *fake = fake_of(session);
+    if (response == NULL)
+        fake_host_tell(fake, "failed(%s)", fw_status_name(status));
+    else
+        fake_host_tell(fake, "failed(%s %u %s)", fw_status_name(status), response->head->status,
+                       shown(response->body.at, response->body.count));
+}
+
 static const struct fw_session_upward upward = {
     .changed = up_changed,
     .keep = up_keep,
@@ -259,6 +292,9 @@ static const struct fw_session_upward upward = {
     .unsubscribe = up_unsubscribe,
     .info = up_info,
     .ready = up_ready,
+    .random = up_random,
+    .opened = up_opened,
+    .failed = up_failed,
 };
 
 void fake_host_ask_program(struct fake_host *fake, bool takes)
@@ -298,6 +334,15 @@ void fake_host_init(struct fake_host *fake)
     fake->ready = true;
     ws_trace_init(&fake->frames);
     fw_session_init(&fake->session, &fake->host);
+}
+
+void fake_host_dial(struct fake_host *fake, struct fw_ws_dial *dial)
+{
+    fw_session_clear(&fake->session);
+    fake->rules.ws.client = true;
+    fake->rules.feed = false;
+    fw_session_init(&fake->session, &fake->host);
+    fw_ws_client_begin(&fake->session, dial);
 }
 
 /* The turn is settled: what was kept is gone, and overwritten before. */
@@ -396,6 +441,8 @@ static void drained(struct fake_host *fake)
         break;
     case FW_END_LINGER:
         fake->shut = true;
+        break;
+    case FW_END_AWAIT:
         break;
     case FW_END_CLOSE:
     case FW_END_ABORT:
@@ -515,12 +562,12 @@ const char *fake_host_sent(struct fake_host *fake)
     return (const char *)fake->sent;
 }
 
-const char *fake_host_frames(struct fake_host *fake)
+/* Frames behind the head whose first line has this. */
+static const char *frames_behind(struct fake_host *fake, const char *line,
+                                 const struct fw_ws_rules *rules)
 {
-    static const struct fw_ws_rules rules = {.message_bytes_max = FW_MESSAGE_BYTES_MAX,
-                                             .client = true};
     const char *sent = fake_host_sent(fake);
-    const char *upgrade = memmem(sent, fake->sent_count, "HTTP/1.1 101 ", 13);
+    const char *upgrade = memmem(sent, fake->sent_count, line, strlen(line));
     size_t from = 0;
     if (upgrade != NULL) {
         const char *end =
@@ -531,9 +578,22 @@ const char *fake_host_frames(struct fake_host *fake)
     ws_stream_put(&stream, sent + from, fake->sent_count - from);
     ws_trace_clear(&fake->frames);
     ws_trace_init(&fake->frames);
-    ws_trace_decode(&fake->frames, &stream, &rules, false, NULL, 0, NULL);
+    ws_trace_decode(&fake->frames, &stream, rules, false, NULL, 0, NULL);
     ws_stream_clear(&stream);
     return fake->frames.text;
+}
+
+const char *fake_host_frames(struct fake_host *fake)
+{
+    static const struct fw_ws_rules rules = {.message_bytes_max = FW_MESSAGE_BYTES_MAX,
+                                             .client = true};
+    return frames_behind(fake, "HTTP/1.1 101 ", &rules);
+}
+
+const char *fake_host_client_frames(struct fake_host *fake)
+{
+    static const struct fw_ws_rules rules = {.message_bytes_max = FW_MESSAGE_BYTES_MAX};
+    return frames_behind(fake, "GET /", &rules);
 }
 
 void fake_host_forget(struct fake_host *fake)

@@ -22,6 +22,7 @@
 #include "session/access.h"
 #include "session/request.h"
 #include "session/session.h"
+#include "session/ws_client.h"
 #include "support/ws_stream.h"
 
 #include <stdbool.h>
@@ -54,6 +55,7 @@ struct fake_host {
     void (*on_closed)(struct fake_host *fake);
     void (*on_drained)(struct fake_host *fake);
     void (*on_request)(struct fake_host *fake, struct fw_request *request);
+    void (*on_opened)(struct fake_host *fake, const struct fw_response *response);
 
     /* What happened. */
     char told[4096]; /* "open(/chat) text(hi) drained close(1000 bye)", each with its bytes */
@@ -63,6 +65,7 @@ struct fake_host {
     size_t sent_room;
     uint64_t timer_ms; /* due; 0: off */
     unsigned changes;
+    uint32_t keys; /* for frames of a client's, drawn so far: the next key is this and 0x5a000001 */
     bool dirty;
     bool gone;           /* the socket was closed: by FW_END_CLOSE, or FW_END_ABORT */
     bool shut;           /* FIN was said (FW_END_LINGER) */
@@ -87,6 +90,10 @@ void fake_host_ask_program(struct fake_host *fake, bool takes);
 
 /* Makes a host of default rules with a session that has just been accepted, at 1000 ms. */
 void fake_host_init(struct fake_host *fake);
+
+/* Makes the session anew, in client role, and begins with a dial. Its key is the one of RFC 6455,
+ * section 1.3. What it is told: "opened(chat)", "failed(FW_ERR_WS_REFUSED 404 body)". */
+void fake_host_dial(struct fake_host *fake, struct fw_ws_dial *dial);
 
 /* Clears the session (as a closed socket would), and frees everything. */
 void fake_host_clear(struct fake_host *fake);
@@ -127,6 +134,9 @@ const char *fake_host_sent(struct fake_host *fake);
 /* What was sent after the opening handshake's answer, as a trace of ws_stream.h: "text(hi)
  * close(1000)". "BROKEN..." when it does not decode. */
 const char *fake_host_frames(struct fake_host *fake);
+
+/* The same of a client's: what was sent after its request. */
+const char *fake_host_client_frames(struct fake_host *fake);
 
 /* Forgets what was sent, told and logged so far. */
 void fake_host_forget(struct fake_host *fake);

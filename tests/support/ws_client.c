@@ -70,9 +70,19 @@ static int open_internet(const char *text, int receive_buffer_bytes)
     return fd;
 }
 
+const struct ws_client_layer *ws_client_layer;
+
 static void begin(struct ws_client *client, int fd)
 {
-    *client = (struct ws_client){.fd = fd};
+    *client = (struct ws_client){.fd = fd, .layer = ws_client_layer};
+    if (client->layer == NULL)
+        return;
+    client->layer_state = client->layer->begin(fd);
+    if (client->layer_state == NULL) {
+        client->layer = NULL;
+        client->ended = true;
+        client->error = EPROTO;
+    }
 }
 
 void ws_client_connect(struct ws_client *client, const char *address)
@@ -88,6 +98,8 @@ void ws_client_connect_narrow(struct ws_client *client, const char *address)
 
 void ws_client_close(struct ws_client *client)
 {
+    if (client->layer != NULL)
+        client->layer->end(client->layer_state);
     if (client->fd >= 0)
         close(client->fd);
     free(client->in);
@@ -104,6 +116,8 @@ void ws_client_reset(struct ws_client *client)
 
 void ws_client_finish(struct ws_client *client)
 {
+    if (client->layer != NULL)
+        client->layer->finish(client->layer_state);
     shutdown(client->fd, SHUT_WR);
 }
 
@@ -132,12 +146,19 @@ static void end(struct ws_client *client, int error)
 
 /* ---- sending --------------------------------------------------------------------------------- */
 
+static ssize_t send_some(struct ws_client *client, const uint8_t *bytes, size_t count)
+{
+    if (client->layer != NULL)
+        return client->layer->send(client->layer_state, bytes, count);
+    return send(client->fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 bool ws_client_send(struct ws_client *client, const void *bytes, size_t bytes_count)
 {
     uint64_t until_ms = ws_client_now_ms() + WS_CLIENT_PATIENCE_MS;
     const uint8_t *at = bytes;
     while (bytes_count > 0) {
-        ssize_t sent = send(client->fd, at, bytes_count, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t sent = send_some(client, at, bytes_count);
         if (sent < 0 && errno == EAGAIN) {
             if (!wait_for(client, POLLOUT, until_ms))
                 return false;
@@ -193,10 +214,17 @@ bool ws_client_close_frame(struct ws_client *client, unsigned code, const char *
 
 /* ---- receiving ------------------------------------------------------------------------------- */
 
+static ssize_t receive_some(struct ws_client *client, uint8_t *bytes, size_t count)
+{
+    if (client->layer != NULL)
+        return client->layer->receive(client->layer_state, bytes, count);
+    return recv(client->fd, bytes, count, MSG_DONTWAIT);
+}
+
 /* Receives something more; false when the server ended or time is up. */
 static bool receive_more(struct ws_client *client, uint64_t until_ms)
 {
-    if (client->ended || !wait_for(client, POLLIN, until_ms))
+    if (client->ended)
         return false;
     if (client->in_room - client->in_count < READ_BYTES) {
         client->in_room = client->in_count + 2 * READ_BYTES;
@@ -204,9 +232,10 @@ static bool receive_more(struct ws_client *client, uint64_t until_ms)
         if (client->in == NULL)
             die("realloc");
     }
-    ssize_t count = recv(client->fd, client->in + client->in_count, READ_BYTES, MSG_DONTWAIT);
+    /* First without waiting: a layer may have something that the socket has no longer. */
+    ssize_t count = receive_some(client, client->in + client->in_count, READ_BYTES);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
-        return true;
+        return wait_for(client, POLLIN, until_ms);
     if (count <= 0) {
         end(client, count == 0 ? 0 : errno);
         return false;
@@ -360,5 +389,8 @@ bool ws_client_ended(struct ws_client *client)
 
 bool ws_client_silent(struct ws_client *client, unsigned ms)
 {
-    return client->in_count == 0 && !wait_for(client, POLLIN, ws_client_now_ms() + ms);
+    uint64_t until_ms = ws_client_now_ms() + ms;
+    while (client->in_count == 0 && receive_more(client, until_ms))
+        continue;
+    return client->in_count == 0 && !client->ended;
 }

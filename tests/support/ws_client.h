@@ -19,8 +19,23 @@
 /* Long enough for a sanitizer on a busy machine; nothing that succeeds waits for it. */
 #define WS_CLIENT_PATIENCE_MS 30000
 
+/* What may stand between a client and its socket: TLS. Like recv and send on a socket that does not
+ * block: -1 with EAGAIN when there is nothing to do now, 0 at the end. */
+struct ws_client_layer {
+    void *(*begin)(int fd); /* NULL: the server refused */
+    ssize_t (*send)(void *state, const void *bytes, size_t count);
+    ssize_t (*receive)(void *state, void *bytes, size_t count);
+    void (*finish)(void *state);
+    void (*end)(void *state);
+};
+
+/* The layer of clients that connect from now on; NULL for none. */
+extern const struct ws_client_layer *ws_client_layer;
+
 struct ws_client {
     int fd;
+    const struct ws_client_layer *layer;
+    void *layer_state;
     uint8_t *in; /* received and not used yet */
     size_t in_count;
     size_t in_room;

@@ -8,6 +8,8 @@
 #
 #   fanwire_wolfssl           the target
 #   FANWIRE_WOLFSSL_USED      what was chosen: system, or the prefix
+#   FANWIRE_WOLFSSL_LIBRARY   of a prefix: the archive or shared library
+#   FANWIRE_WOLFSSL_LIBCRYPTO whether libcrypto helps
 #
 # SPDX-License-Identifier: Apache-2.0
 
@@ -45,7 +47,9 @@ function(fanwire_wolfssl_prefix prefix)
   file(STRINGS ${prefix}/include/wolfssl/options.h device REGEX "define WOLF_CRYPTO_CB$")
   if(NOT fast AND device)
     fanwire_wolfssl_libcrypto()
+    set(FANWIRE_WOLFSSL_LIBCRYPTO ON PARENT_SCOPE)
   endif()
+  set(FANWIRE_WOLFSSL_LIBRARY ${FANWIRE_WOLFSSL_LIBRARY} PARENT_SCOPE)
 endfunction()
 
 # fanwire_wolfssl_libcrypto(): turns tls_libcrypto.c on.
@@ -53,6 +57,7 @@ function(fanwire_wolfssl_libcrypto)
   find_package(OpenSSL 3 REQUIRED COMPONENTS Crypto)
   target_link_libraries(fanwire_wolfssl INTERFACE OpenSSL::Crypto)
   target_compile_definitions(fanwire_wolfssl INTERFACE FW_WOLFSSL_LIBCRYPTO)
+  set(FANWIRE_WOLFSSL_LIBCRYPTO ON PARENT_SCOPE)
 endfunction()
 
 if(FANWIRE_WOLFSSL STREQUAL "")

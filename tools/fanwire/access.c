@@ -26,7 +26,8 @@ static struct {
 static bool has_credentials(const struct settings *settings)
 {
     return settings->token_keys.count > 0 || settings->password_file != NULL ||
-           settings->auth_url != NULL;
+           settings->auth_url != NULL || settings->certificate_subscribe.count > 0 ||
+           settings->certificate_publish.count > 0 || settings->certificate_observe;
 }
 
 /* Reads one file's keys behind those that there are. */
@@ -75,6 +76,8 @@ static int make_policy(const struct settings *settings, fw_access **access_out)
 {
     static char subscribe[PATTERNS_BYTES];
     static char publish[PATTERNS_BYTES];
+    static char certificate_subscribe[PATTERNS_BYTES];
+    static char certificate_publish[PATTERNS_BYTES];
     fw_key *keys[FW_KEYS_MAX];
     size_t count = 0;
     bool open = !has_credentials(settings);
@@ -98,6 +101,12 @@ static int make_policy(const struct settings *settings, fw_access **access_out)
     options.anonymous_publish = join(&settings->anonymous_publish, publish);
     /* Without credentials figures are this machine's, as everything else is. */
     options.anonymous_observe = settings->anonymous_observe || (open && settings->local);
+    if (settings->certificate_subscribe.count > 0)
+        options.certificate_subscribe =
+            join(&settings->certificate_subscribe, certificate_subscribe);
+    if (settings->certificate_publish.count > 0)
+        options.certificate_publish = join(&settings->certificate_publish, certificate_publish);
+    options.certificate_observe = settings->certificate_observe;
     if (open && settings->anonymous_subscribe.count == 0)
         options.anonymous_subscribe = "*";
     if (open && settings->anonymous_publish.count == 0)

@@ -31,7 +31,7 @@ int config_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 
 /* demo.c: a ticker of a few dozen symbols, published by a thread of its own. */
-void demo_start(fw_server *server);
+void demo_start(fw_server *server, bool tls);
 void demo_stop(void);
 /* The JSON of /demo.json; lives for ever. */
 const char *demo_topics(size_t *bytes_out);

@@ -95,7 +95,7 @@ static void *run(void *unused)
     return NULL;
 }
 
-void demo_start(fw_server *server)
+void demo_start(fw_server *server, bool tls)
 {
     write_topics();
     demo.server = server;
@@ -103,7 +103,7 @@ void demo_start(fw_server *server)
     demo.runs = pthread_create(&demo.thread, NULL, run, NULL) == 0;
     const char *address = fw_server_address(server, 0);
     if (strncmp(address, "unix:", 5) != 0) {
-        printf("demo: open http://%s/ in a browser\n", address);
+        printf("demo: open http%s://%s/ in a browser\n", tls ? "s" : "", address);
         fflush(stdout);
     }
 }

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "settings.h"
+#include "reload.h"
 
 static void on_message(fw_conn *conn, enum fw_message_type type, const void *bytes,
                        size_t bytes_count, void *context)
@@ -21,7 +21,8 @@ int echo_main(int argc, char **argv)
     if (result != 0)
         return result < 0 ? EXIT_DONE : result;
     settings.options.on_message = on_message;
-    result = run_server(&settings, NULL, NULL);
+    reload_init(&settings, FOR_ECHO, argc, argv);
+    result = run_server(&settings, reload_start, reload_stop);
     settings_clear(&settings);
     return result;
 }

@@ -13,6 +13,7 @@
 
 static struct {
     const struct settings *running; /* what the server was started with */
+    unsigned command;               /* FOR_SERVE, FOR_ECHO */
     int argc;
     char **argv;
     pthread_t thread;
@@ -29,10 +30,11 @@ static sigset_t hang_up(void)
     return set;
 }
 
-void reload_init(const struct settings *settings, int argc, char **argv)
+void reload_init(const struct settings *settings, unsigned command, int argc, char **argv)
 {
     const sigset_t set = hang_up();
     reload.running = settings;
+    reload.command = command;
     reload.argc = argc;
     reload.argv = argv;
     pthread_sigmask(SIG_BLOCK, &set, NULL);
@@ -81,15 +83,19 @@ static void say_left_out(const struct settings *fresh)
 static void reload_now(void)
 {
     struct settings fresh;
-    int result = settings_read(&fresh, FOR_SERVE, reload.argc, reload.argv);
+    int result = settings_read(&fresh, reload.command, reload.argc, reload.argv);
     fresh.options.on_authorize = reload.running->options.on_authorize;
     if (result == 0 && fresh.password_file != NULL && fresh.options.on_authorize == NULL) {
         say(FW_LEVEL_ERROR, "reload: a password-file takes a restart when there was none");
         result = EXIT_USAGE;
     }
-    if (result == 0)
+    if (result == 0 && reload.command == FOR_SERVE)
         result = access_check(&fresh);
-    if (result == 0)
+    /* The last that can fail: it changes nothing then, and its log says why. */
+    if (result == 0 && settings_want_tls(reload.running) &&
+        fw_server_reload_tls(reload.server) != 0)
+        result = EXIT_FAILED;
+    if (result == 0 && reload.command == FOR_SERVE)
         result = access_apply(&fresh, reload.server);
     if (result == 0) {
         say_left_out(&fresh);

@@ -1,4 +1,5 @@
-/* reload.h: SIGHUP: the settings are read again; all of them are checked before any is applied.
+/* reload.h: SIGHUP: settings and certificates are read again; all are checked before any is
+ * applied.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -8,7 +9,7 @@
 #include "settings.h"
 
 /* Keeps what the settings were read from, and SIGHUP from every thread that is made after. */
-void reload_init(const struct settings *settings, int argc, char **argv);
+void reload_init(const struct settings *settings, unsigned command, int argc, char **argv);
 
 /* Begins, and ends, to obey SIGHUP. */
 void reload_start(fw_server *server);

@@ -26,6 +26,7 @@ static const char page_headers[] =
     "Cache-Control: no-cache\r\n";
 
 static bool demo_runs;
+static bool demo_tls;
 
 static unsigned on_open(fw_conn *conn, const fw_request *request, void *context)
 {
@@ -72,6 +73,8 @@ static void on_request(fw_request *request, void *context)
 /* Whether only this machine reaches a listener. */
 static bool is_local(const char *address)
 {
+    if (strncmp(address, "plain:", 6) == 0)
+        address += 6;
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
     /* Where "fd:N" listens is its opener's to know: it counts as reachable. */
@@ -81,7 +84,7 @@ static bool is_local(const char *address)
 static bool publishers_are_known(const struct settings *settings)
 {
     bool credentials = settings->token_keys.count > 0 || settings->password_file != NULL ||
-                       settings->auth_url != NULL;
+                       settings->auth_url != NULL || settings->certificate_publish.count > 0;
     return credentials && settings->anonymous_publish.count == 0;
 }
 
@@ -131,7 +134,7 @@ static void on_started(fw_server *server)
     reload_start(server);
     watch_start(server);
     if (demo_runs)
-        demo_start(server);
+        demo_start(server, demo_tls);
 }
 
 static void on_stopped(void)
@@ -159,13 +162,14 @@ int serve_main(int argc, char **argv)
         result = check(&settings);
     if (result == 0) {
         demo_runs = settings.demo;
+        demo_tls = settings_want_tls(&settings) && strncmp(settings.listen.at[0], "plain:", 6) != 0;
         settings.options.feed = true;
         settings.options.on_open = on_open;
         settings.options.on_message = on_message;
         settings.options.on_request = on_request;
         settings.prepare = access_apply;
         access_options(&settings);
-        reload_init(&settings, argc, argv);
+        reload_init(&settings, FOR_SERVE, argc, argv);
         result = run_server(&settings, on_started, on_stopped);
     }
     settings_clear(&settings);

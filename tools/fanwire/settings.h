@@ -41,6 +41,9 @@ struct settings {
     struct list listen;
     struct list origins;
     struct list proxies;
+    struct list hosts;
+    struct list tls_certs;
+    struct list tls_keys;
     bool quiet;
     bool demo;
     bool insecure_publish;
@@ -57,6 +60,9 @@ struct settings {
     struct list anonymous_subscribe;
     struct list anonymous_publish;
     bool anonymous_observe;
+    struct list certificate_subscribe;
+    struct list certificate_publish;
+    bool certificate_observe;
 
     uint32_t log_format; /* enum log_format */
     bool local;          /* only this machine reaches the listeners */
@@ -128,6 +134,9 @@ void settings_print(const struct settings *settings, unsigned row, FILE *out);
  * returns      0; EXIT_USAGE for a mistake, which it says on stderr; -1 when the help was printed
  */
 int settings_read(struct settings *settings, unsigned command, int argc, char **argv);
+
+/* Whether the settings ask for TLS. */
+bool settings_want_tls(const struct settings *settings);
 
 /* file.c: the YAML file. False after saying what is wrong. */
 bool settings_read_file(struct settings *settings, unsigned command, const char *path);

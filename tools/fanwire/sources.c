@@ -167,6 +167,33 @@ static bool read_environment(struct settings *settings, unsigned command)
     return true;
 }
 
+bool settings_want_tls(const struct settings *settings)
+{
+    return settings->tls_certs.count > 0 || settings->options.tls_self_signed;
+}
+
+/* What the settings of TLS say together. */
+static bool check_tls(struct settings *settings)
+{
+    struct fw_server_options *options = &settings->options;
+    const char *mistake = NULL;
+    if (settings->tls_certs.count != settings->tls_keys.count)
+        mistake = "each --tls-cert wants its --tls-key, in the same order";
+    else if (settings->tls_certs.count > 0 && options->tls_self_signed)
+        mistake = "--tls-self-signed is instead of --tls-cert and --tls-key";
+    else if (options->tls_client_ca_file != NULL && !settings_want_tls(settings))
+        mistake = "--tls-client-ca wants --tls-cert and --tls-key";
+    if (mistake != NULL) {
+        fprintf(stderr, "fanwire: %s\n", mistake);
+        return false;
+    }
+    if (settings->tls_certs.count > 0) {
+        options->tls_cert_files = settings->tls_certs.at;
+        options->tls_key_files = settings->tls_keys.at;
+    }
+    return true;
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 int settings_read(struct settings *settings, unsigned command, int argc, char **argv)
@@ -183,6 +210,10 @@ int settings_read(struct settings *settings, unsigned command, int argc, char **
         watch_inherited(settings);
     if (settings->listen.count == 0)
         settings->listen.at[settings->listen.count++] = "127.0.0.1:8080";
+    if (!check_tls(settings))
+        return EXIT_USAGE;
+    if (settings->hosts.count > 0)
+        settings->options.allow_hosts = settings->hosts.at;
     if (settings->proxies.count > 0)
         settings->options.trusted_proxies = settings->proxies.at;
     if (settings->origins.count > 0)

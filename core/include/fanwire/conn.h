@@ -80,6 +80,16 @@ FW_PUBLIC const char *fw_request_query_text(const fw_request *request, size_t *b
 /* The body of a POST; NULL when there is none. */
 FW_PUBLIC const void *fw_request_body(const fw_request *request, size_t *bytes_out);
 
+/* What the connection's TLS agreed on: "TLSv1.3"; the server name that the client asked for (SNI),
+ * lower case; the verified subject of its certificate as RFC 4514 writes it ("CN=alice,O=Example"),
+ * with options.tls_client_ca_file.
+ *
+ * returns      NULL when there is none, or no TLS
+ */
+FW_PUBLIC const char *fw_request_tls_version(const fw_request *request);
+FW_PUBLIC const char *fw_request_tls_server_name(const fw_request *request);
+FW_PUBLIC const char *fw_request_tls_subject(const fw_request *request);
+
 /* Answers a plain HTTP request, once, from inside on_request.
  *
  * status       200..599

@@ -29,5 +29,6 @@
 #include <fanwire/pubsub.h>
 #include <fanwire/server.h>
 #include <fanwire/token.h>
+#include <fanwire/client.h>
 
 #endif

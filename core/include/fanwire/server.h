@@ -69,6 +69,21 @@ struct fw_server_options {
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
 
+    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+     * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
+     * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
+     * front for any name below a domain, or "*". */
+    const char *const *allow_hosts;
+    uint32_t control_per_second; /* pings and pongs of a peer: 10, and 20 at once; beyond it 1008.
+                                    At most 1000; FW_UNLIMITED: any number */
+    /* TLS: every listener speaks it, unless its address begins with "plain:". Lists end with NULL;
+     * each certificate file (PEM, its intermediates after it) has its key file at the same place,
+     * which nobody else may read. A client gets the certificate for the name it asks for, else the
+     * first. */
+    const char *const *tls_cert_files;
+    const char *const *tls_key_files;
+    const char *tls_client_ca_file; /* demand a certificate by these CAs of every client */
+    bool tls_self_signed;           /* make a throw-away certificate instead, for trying out */
     /* Says who sends a request that carries no token for the server's policy (access.h): a
      * WebSocket handshake, or a request for a topic or for figures. False: no opinion, the policy's
      * anonymous rights hold. True: the program calls fw_authorization_grant or _refuse, now or
@@ -107,14 +122,16 @@ struct fw_server_options {
  *
  * errors       FW_ERR_USAGE (an option is out of its range; the log says which), FW_ERR_ENGINE (the
  *              engine that was asked for does not work here; the log says why and what to do),
- *              -ENOTSUP (deflate, with a zlib that is not safe; the log says which), -ENOMEM
+ *              -ENOTSUP (deflate, with a zlib that is not safe; the log says which),
+ * FW_ERR_TLS_FILE, FW_ERR_TLS_KEY_EXPOSED, FW_ERR_TLS_KEY_MISMATCH, FW_ERR_TLS_LIBRARY (the log
+ * says what is wrong with which file), -ENOMEM
  */
 FW_PUBLIC int fw_server_create(const struct fw_server_options *options, fw_server **server_out);
 
-/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one.
- * "fd:N" takes a socket that somebody opened for us (systemd's socket activation); it is the
- * server's from then on, and is closed but not shut down: the opener goes on listening. May be
- * called up to 16 times before the server runs.
+/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. With
+ * "plain:" before it there is no TLS here. "fd:N" takes a socket that somebody opened for us
+ * (systemd's socket activation); it is the server's from then on, and is closed but not shut down:
+ * the opener goes on listening. May be called up to 16 times before the server runs.
  *
  * errors       FW_ERR_ADDRESS, FW_ERR_LIMIT, -errno of socket, bind or listen
  */
@@ -144,6 +161,15 @@ FW_PUBLIC int fw_server_run(fw_server *server);
  */
 FW_PUBLIC void fw_server_stop(fw_server *server);
 
+/* Reads the certificate and key files again, and checks them all before any is used: on an error
+ * those in use stay, and the log says why. Connections stay as they are; new ones get the new
+ * certificates.
+ *
+ * errors       FW_ERR_ABSENT without TLS; as fw_server_create
+ * thread       any, one at a time; reads files
+ */
+FW_PUBLIC int fw_server_reload_tls(fw_server *server);
+
 /* Frees a server that was never started or has stopped. NULL is allowed. */
 FW_PUBLIC void fw_server_destroy(fw_server *server);
 
@@ -160,6 +186,11 @@ struct fw_server_stats {
     uint64_t address_fast;       /* connections dropped: their address came too fast */
     uint64_t rate_limited;       /* messages refused: their connection was too fast */
     uint64_t connection_bytes;   /* of connections\' own state, queues and buffers not counted */
+    uint64_t tls_connections;    /* of the connections, those with TLS */
+    uint64_t tls_handshakes;     /* done, ever */
+    uint64_t tls_resumed;        /* of these, by a ticket */
+    uint64_t tls_failed;         /* refused, broken off, too slow, or ended by a broken record */
+    uint64_t tls_bytes; /* heap of the TLS library, this process's other servers included */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 

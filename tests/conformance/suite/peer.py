@@ -30,6 +30,8 @@ ECHO_FLAGS = {
 # What it is given when it has it; the cases that need it are skipped, out loud, when it has not. The
 # memory lets contexts be taken over from message to message.
 DEFLATE_FLAGS = {"--deflate": [], "--deflate-memory": [str(64 << 20)]}
+# Over TLS or not.
+TLS_FLAGS = {False: [], True: ["--tls-self-signed"]}
 
 
 class Unusable(Exception):
@@ -66,10 +68,11 @@ class Target:
 class Server:
     """A `fanwire echo` of our own, for the time of a run."""
 
-    def __init__(self, program, engine):
+    def __init__(self, program, engine, tls=False):
         self.program = program
+        self.scheme = "wss" if tls else "ws"
         flags = [word for pair in ECHO_FLAGS.items() for word in pair]
-        self.command = [program, "echo", "--engine", engine, *flags]
+        self.command = [program, "echo", "--engine", engine, *flags, *TLS_FLAGS[tls]]
         self.process = None
         self.output = ""
 
@@ -86,7 +89,7 @@ class Server:
             await self.stop()
             raise Unusable(f"no ready line from {shlex.join(self.command)}:\n{self.output}") from None
         self.reading = asyncio.create_task(self.read_on())
-        return Target(f"ws://{address}/")
+        return Target(f"{self.scheme}://{address}/")
 
     async def spawn(self, command):
         try:

@@ -41,10 +41,13 @@ Test(status, keeps_the_values_that_programs_were_compiled_with)
     cr_assert_eq(FW_ERR_USAGE, -10001);
     cr_assert_eq(FW_ERR_HTTP_METHOD, -10101);
     cr_assert_eq(FW_ERR_HTTP_ORIGIN, -10130);
+    cr_assert_eq(FW_ERR_HTTP_TLS, -10131);
     cr_assert_eq(FW_ERR_WS_RESERVED_BITS, -10201);
     cr_assert_eq(FW_ERR_WS_CONTROL_FLOOD, -10218);
-    cr_assert_eq(FW_ERR_KEY, -10301);
-    cr_assert_eq(FW_ERR_WS_RATE, -10317);
+    cr_assert_eq(FW_ERR_TLS_ENDED, -10301);
+    cr_assert_eq(FW_ERR_TLS_KEY_MISMATCH, -10333);
+    cr_assert_eq(FW_ERR_KEY, -10401);
+    cr_assert_eq(FW_ERR_WS_RATE, -10417);
 }
 
 Test(status, gives_every_code_a_value_of_its_own_under_the_errno_values)
@@ -53,6 +56,14 @@ Test(status, gives_every_code_a_value_of_its_own_under_the_errno_values)
         cr_assert_lt(rows[i].status, -10000, "%s", rows[i].name);
         for (size_t j = 0; j < i; j++)
             cr_assert_neq(rows[i].status, rows[j].status, "%s", rows[i].name);
+    }
+}
+
+Test(status, gives_every_code_a_sentence_of_its_own)
+{
+    for (size_t i = 0; i < ROWS_COUNT; i++) {
+        for (size_t j = 0; j < i; j++)
+            cr_assert_str_neq(rows[i].sentence, rows[j].sentence, "%s", rows[i].name);
     }
 }
 

@@ -87,6 +87,13 @@ Test(simd_chosen, follows_the_environment_where_the_processor_can)
     }
 }
 
+Test(simd_chosen, follows_the_environment_at_its_first_call)
+{
+    size_t count;
+    setenv("FANWIRE_SIMD", "scalar", 1); /* each test is a process of its own */
+    cr_assert_eq(fw_simd_chosen(), fw_simd_variants(&count));
+}
+
 Test(simd_chosen, passes_over_names_that_it_does_not_know)
 {
     static const char *const strange[] = {"", "AVX2", "avx", "avx2 ", "mmx", "auto"};

@@ -206,7 +206,7 @@ Test(http1_strict, refuses_lines_that_do_not_end_in_cr_lf)
         CASE("LF for the empty line", HEAD "\n", FW_ERR_HTTP_LINE_END),
         CASE("LF everywhere", "GET / HTTP/1.1\nHost: a\n\n", FW_ERR_HTTP_LINE_END),
         CASE("LF in a name", HEAD "Fo\no: x\r\n\r\n", FW_ERR_HTTP_LINE_END),
-        CASE("LF in the method", "GE\nT / HTTP/1.1\r\n\r\n", FW_ERR_HTTP_METHOD),
+        CASE("LF in the method", "GE\nT / HTTP/1.1\r\n\r\n", FW_ERR_HTTP_LINE_END),
         CASE("LF after the method", "GET\n/ HTTP/1.1\r\n\r\n", FW_ERR_HTTP_LINE_END),
         CASE("LF in the target", "GET /a\nb HTTP/1.1\r\n\r\n", FW_ERR_HTTP_LINE_END),
         CASE("LF in the version", "GET / HTTP\n/1.1\r\n\r\n", FW_ERR_HTTP_LINE_END),
@@ -278,12 +278,12 @@ Test(http1_strict, refuses_request_lines_that_are_not_quite_http)
         CASE("RTSP's", "ANNOUNCE /x HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
         CASE("SSDP's", "M-SEARCH * HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
         CASE("HTTP/2's preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", FW_ERR_HTTP_METHOD),
-        CASE("TLS", "\x16\x03\x01\x02", FW_ERR_HTTP_METHOD),
+        CASE("TLS", "\x16\x03\x01\x02", FW_ERR_HTTP_REQUEST_LINE),
         CASE("one character too many", "AAAAAAAA", FW_ERR_HTTP_METHOD),
         CASE("endless", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", FW_ERR_HTTP_METHOD),
-        CASE("none", " / HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
-        CASE("a header first", "Host: a\r\n", FW_ERR_HTTP_METHOD),
-        CASE("not a token", "G@T / HTTP/1.1\r\n", FW_ERR_HTTP_METHOD),
+        CASE("none", " / HTTP/1.1\r\n", FW_ERR_HTTP_REQUEST_LINE),
+        CASE("a header first", "Host: a\r\n", FW_ERR_HTTP_REQUEST_LINE),
+        CASE("not a token", "G@T / HTTP/1.1\r\n", FW_ERR_HTTP_REQUEST_LINE),
         CASE("NUL", "GET\0/ HTTP/1.1\r\n", FW_ERR_HTTP_TARGET),
         CASE("tab after the method", "GET\t/ HTTP/1.1\r\n", FW_ERR_HTTP_TARGET),
         CASE("method alone", "GET\r\n\r\n", FW_ERR_HTTP_TARGET),
@@ -513,13 +513,13 @@ Test(http1_strict, answers_each_refusal_with_its_http_status)
         int error;
         int answer;
     } cases[] = {
-        {FW_ERR_HTTP_METHOD, 501},           {FW_ERR_HTTP_TARGET, 400},
-        {FW_ERR_HTTP_VERSION, 400},          {FW_ERR_HTTP_LINE_END, 400},
-        {FW_ERR_HTTP_HEADER_NAME, 400},      {FW_ERR_HTTP_HEADER_VALUE, 400},
-        {FW_ERR_HTTP_FOLDED, 400},           {FW_ERR_HTTP_HOST, 400},
-        {FW_ERR_HTTP_LENGTH, 400},           {FW_ERR_HTTP_CODING, 501},
-        {FW_ERR_HTTP_LINE_TOO_LONG, 414},    {FW_ERR_HTTP_HEAD_TOO_LARGE, 431},
-        {FW_ERR_HTTP_HEADERS_TOO_MANY, 431},
+        {FW_ERR_HTTP_METHOD, 501},         {FW_ERR_HTTP_REQUEST_LINE, 400},
+        {FW_ERR_HTTP_TARGET, 400},         {FW_ERR_HTTP_VERSION, 400},
+        {FW_ERR_HTTP_LINE_END, 400},       {FW_ERR_HTTP_HEADER_NAME, 400},
+        {FW_ERR_HTTP_HEADER_VALUE, 400},   {FW_ERR_HTTP_FOLDED, 400},
+        {FW_ERR_HTTP_HOST, 400},           {FW_ERR_HTTP_LENGTH, 400},
+        {FW_ERR_HTTP_CODING, 501},         {FW_ERR_HTTP_LINE_TOO_LONG, 414},
+        {FW_ERR_HTTP_HEAD_TOO_LARGE, 431}, {FW_ERR_HTTP_HEADERS_TOO_MANY, 431},
     };
     for (size_t i = 0; i < COUNT(cases); i++)
         cr_expect_eq(fw_status_answer(cases[i].error), cases[i].answer, "%d", cases[i].error);

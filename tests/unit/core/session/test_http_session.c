@@ -224,7 +224,7 @@ Test(http_session, refuses_with_a_status_and_closes)
         {"GET / HTTP/1.1\r\nHost: x\r\nA: \x01\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", 400},
         {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400},
-        {"\x16\x03\x01\x02", 501}, /* a TLS hello */
+        {"\x16\x03\x01\x02", 400}, /* a TLS hello */
         {"PUT / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
         {"DELETE / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
         {"OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n", 405},
@@ -579,5 +579,40 @@ Test(http_session, survives_every_allocation_that_fails)
                 cr_assert(host.gone, "a request that memory lacked for ends its connection");
             fake_host_clear(&host);
         }
+    }
+}
+
+/* ---- Host ------------------------------------------------------------------------------------ */
+
+/* DNS rebinding: Origin and Host agree, and both are a stranger's (RFC 9110, section 15.5.20). */
+Test(http_session, of_a_loopback_server_refuses_foreign_hosts_with_421)
+{
+    static const char *const allow[] = {"feed.example.com", NULL};
+    static const struct {
+        const char *input;
+        const char *status;
+    } rows[] = {
+        {"GET /healthz HTTP/1.1\r\nHost: localhost:8080\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.1\r\nHost: feed.example.com\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.0\r\n\r\n", "HTTP/1.1 200"},
+        {"GET /healthz HTTP/1.1\r\nHost: evil.example\r\n\r\n", "HTTP/1.1 421"},
+        {"POST /topics/a HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n"
+         "Content-Length: 1\r\n\r\nx",
+         "HTTP/1.1 421"},
+        {"GET /topics/a HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n"
+         "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         "HTTP/1.1 421"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct fake_host host;
+        fake_host_init(&host);
+        host.rules.local_hosts = true;
+        host.rules.allow_hosts = allow;
+        fake_host_say(&host, rows[i].input);
+        const char *sent = fake_host_sent(&host);
+        cr_assert_eq(strncmp(sent, rows[i].status, 12), 0, "row %zu: %.60s", i, sent);
+        cr_assert_str_eq(host.published, "");
+        fake_host_clear(&host);
     }
 }

@@ -223,3 +223,78 @@ Test(origin_pattern, is_an_origin_or_names_below_one_or_a_star)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_assert_not(fw_origin_pattern_valid(bad[i]), "%s", bad[i]);
 }
+
+/* ---- Host ------------------------------------------------------------------------------------ */
+
+Test(origin_host, a_loopback_server_is_called_by_loopback_names)
+{
+    static const char *const good[] = {
+        "localhost",   "LocalHost", "localhost:8080",        "127.0.0.1",
+        "127.0.0.1:1", "127.1.2.3", "127.255.255.255:65535", "[::1]",
+        "[::1]:8080",
+    };
+    static const char *const bad[] = {
+        "",
+        "evil.example",
+        "localhost.evil.example",
+        "evil.localhost",
+        "localhost.",
+        "127.0.0.1.evil.example",
+        "127.0.0.1.",
+        "127.0.0",
+        "127.0.0.0.1",
+        "127.0.0.256",
+        "127.0.0.0001",
+        "127..0.1",
+        "127.evil.example",
+        "128.0.0.1",
+        "0127.0.0.1",
+        "1.127.0.0",
+        "[::2]",
+        "[::1",
+        "::1",
+        "[::1]evil.example",
+        "localhost:0",
+        "localhost:x",
+        "localhost:",
+        "*",
+        "*.example.com",
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_assert(fw_host_allowed(fw_bytes_of(good[i]), NULL), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(fw_host_allowed(fw_bytes_of(bad[i]), NULL), "%s", bad[i]);
+}
+
+Test(origin_host, takes_names_of_the_list_and_no_others)
+{
+    static const char *const list[] = {"feed.example.com", "*.example.net", NULL};
+    static const char *const any[] = {"*", NULL};
+    static const struct {
+        const char *host;
+        bool allowed;
+    } rows[] = {
+        {"feed.example.com", true},   {"FEED.example.com:8080", true},
+        {"a.b.example.net", true},    {"localhost", true},
+        {"xfeed.example.com", false}, {"feed.example.com.evil.com", false},
+        {"example.net", false},       {"evilexample.net", false},
+        {"*.example.net", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        cr_assert_eq(fw_host_allowed(fw_bytes_of(rows[i].host), list), rows[i].allowed, "%s",
+                     rows[i].host);
+    cr_assert(fw_host_allowed(fw_bytes_of("evil.example"), any));
+    cr_assert_not(fw_host_allowed(fw_bytes_of("not a name"), any),
+                  "it must be a name all the same");
+}
+
+Test(origin_host, list_is_of_names)
+{
+    static const char *const good[] = {"*", "feed.example.com", "*.example.com", "10.0.0.1",
+                                       "[::2]"};
+    static const char *const bad[] = {"", "https://feed.example.com", "feed.example.com/", "a b"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        cr_assert(fw_host_pattern_valid(good[i]), "%s", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        cr_assert_not(fw_host_pattern_valid(bad[i]), "%s", bad[i]);
+}

@@ -273,7 +273,7 @@ Test(tls_self_signed, takes_as_many_and_as_long_hosts_as_it_says)
     cr_expect_eq(fw_tls_self_sign(hosts, 1, 7, &self), FW_ERR_USAGE);
 }
 
-/* ---- the library and the codes ---- */
+/* ---- the library ---- */
 
 Test(tls_library, says_what_it_is)
 {
@@ -282,20 +282,4 @@ Test(tls_library, says_what_it_is)
     cr_expect_eq(strncmp(line, "wolfSSL ", 8), 0, "%s", line);
     cr_expect_eq(strstr(line, "own assembly") != NULL, !fw_tls_library_is_slow(), "%s", line);
     cr_expect_lt(strlen(line), sizeof line - 1);
-}
-
-Test(tls_status, has_a_sentence_of_its_own_for_each_code)
-{
-    static const int codes[] = {
-#define CODE(name, value, answer, sentence) value,
-        FW_TLS_STATUS_TABLE(CODE)
-#undef CODE
-    };
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-        cr_expect_not_null(fw_tls_status_text(codes[i]));
-        for (size_t k = 0; k < i; k++)
-            cr_expect_str_neq(fw_tls_status_text(codes[i]), fw_tls_status_text(codes[k]));
-    }
-    cr_expect_null(fw_tls_status_text(0));
-    cr_expect_null(fw_tls_status_text(-10300));
 }

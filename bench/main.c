@@ -1,0 +1,72 @@
+/* main.c: fanwire-bench: picks the scenario, reads its flags, plays it.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct bench_scenario *const bench_scenarios[] = {
+    &bench_scenario_connect,
+    &bench_scenario_echo,
+};
+const size_t bench_scenarios_count = sizeof bench_scenarios / sizeof *bench_scenarios;
+
+const struct bench_scenario *bench_scenario_find(const char *name)
+{
+    for (size_t i = 0; i < bench_scenarios_count; i++) {
+        if (strcmp(bench_scenarios[i]->name, name) == 0)
+            return bench_scenarios[i];
+    }
+    return NULL;
+}
+
+static void usage(FILE *to)
+{
+    fputs("usage: fanwire-bench SCENARIO [flags]\n\n", to);
+    for (size_t i = 0; i < bench_scenarios_count; i++)
+        fprintf(to, "  %-11s %s\n", bench_scenarios[i]->name, bench_scenarios[i]->purpose);
+    fputs("\nfanwire-bench SCENARIO --help lists its flags; bench/README.md says how to measure.\n",
+          to);
+}
+
+/* Threads and children inherit both. */
+static void take_place(void)
+{
+    const struct sched_param first = {.sched_priority = 1};
+    if (sched_setaffinity(0, sizeof bench_settings.load_cpus, &bench_settings.load_cpus) != 0)
+        bench_die("the load cannot be pinned to its CPUs: %s", strerror(errno));
+    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &first) != 0)
+        bench_die("--realtime: %s", strerror(errno));
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    const struct bench_scenario *scenario = bench_scenario_find(name);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    if (scenario == NULL) {
+        if (*name == '\0')
+            fputs("fanwire-bench: which scenario?\n", stderr);
+        else
+            fprintf(stderr, "fanwire-bench: there is no scenario '%s'\n", name);
+        usage(stderr);
+        return 2;
+    }
+    if (scenario->main != NULL)
+        return scenario->main(argc - 1, argv + 1);
+    bench_options_read(argc - 1, argv + 1, scenario->options, scenario->purpose);
+    bench_settings_check();
+    bench_server_guard();
+    if (scenario->prepare != NULL)
+        scenario->prepare();
+    take_place();
+    bench_scenario_play(scenario, scenario->name);
+    return bench_settings.failed ? 1 : 0;
+}
