@@ -15,7 +15,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define RECEIVE_BYTES ((uint32_t)4 << 20)
+/* Receive memory of a client: what makes large messages cheap is not worth it a hundred times. */
+#define RECEIVE_BYTES      ((uint32_t)4 << 20)
+#define RECEIVE_BYTES_MANY ((uint32_t)512 << 10)
+#define CLIENTS_MANY       16
 /* Opened side by side by one client: far below any listener's backlog. */
 #define WINDOW        128
 #define REQUEST_BYTES 4096
@@ -92,7 +95,8 @@ void bench_fleet_start(struct bench_fleet *fleet, unsigned clients, uint32_t slo
         bench_misuse("%u connections a load thread, but RLIMIT_NOFILE allows %u: more --threads",
                      slots_each, fw_engine_slots_limit(bench_settings.engine));
     *fleet = (struct bench_fleet){.engine = bench_settings.engine,
-                                  .receive_bytes = RECEIVE_BYTES,
+                                  .receive_bytes =
+                                      clients < CLIENTS_MANY ? RECEIVE_BYTES : RECEIVE_BYTES_MANY,
                                   .clients = bench_alloc(clients, sizeof *fleet->clients),
                                   .clients_count = clients,
                                   .pending = clients};
@@ -169,6 +173,12 @@ void bench_fleet_stop(struct bench_fleet *fleet)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+static void do_nothing(struct bench_client *client, void *argument)
+{
+    (void)client;
+    (void)argument;
+}
+
 void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                          const char *more_headers, struct bench_opening *opening_out)
 {
@@ -183,6 +193,7 @@ void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                                             more_headers, request, sizeof request);
     if (bytes < 0)
         bench_misuse("the URL's path cannot be asked for: %s", fw_status_text((int)bytes));
+    bench_fleet_each(fleet, do_nothing, NULL); /* who still looked at the last one has done so */
     bench_pattern_clear(&fleet->upgrade);
     bench_pattern_bytes(&fleet->upgrade, request, (size_t)bytes, 1);
     opening_out->upgrade = &fleet->upgrade;

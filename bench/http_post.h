@@ -1,6 +1,8 @@
-/* http_post.h: one message published by POST, waited for: for scenarios that publish seldom.
+/* http_post.h: messages published by POST, one at a time, each waited for.
  *
- * thread: any
+ * For scenarios that publish seldom: the main thread does it, over a connection of its own.
+ *
+ * thread: main
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -9,12 +11,22 @@
 
 #include "target.h"
 
-/* POSTs a body to a URL's path over a connection of its own, and closes that with RST.
+#include <stdbool.h>
+
+struct bench_poster {
+    const struct bench_url *url; /* borrowed */
+    const char *content_type;
+    int fd; /* -1: none is open */
+};
+
+/* Makes a poster; opens nothing yet. Close ends the connection with RST. */
+void bench_poster_init(struct bench_poster *poster, const struct bench_url *url, bool text);
+void bench_poster_close(struct bench_poster *poster);
+
+/* POSTs a body to the URL's path.
  *
- * sent_ns_out  CLOCK_MONOTONIC when the request went out
  * returns      the answer's status; the program ends when there is none
  */
-int bench_http_post(const struct bench_url *url, const void *body, size_t body_bytes,
-                    uint64_t *sent_ns_out);
+int bench_poster_post(struct bench_poster *poster, const void *body, size_t body_bytes);
 
 #endif

@@ -4,25 +4,8 @@
  */
 #include "scenario.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
-
-const struct bench_scenario *const bench_scenarios[] = {
-    &bench_scenario_connect,
-    &bench_scenario_echo,
-};
-const size_t bench_scenarios_count = sizeof bench_scenarios / sizeof *bench_scenarios;
-
-const struct bench_scenario *bench_scenario_find(const char *name)
-{
-    for (size_t i = 0; i < bench_scenarios_count; i++) {
-        if (strcmp(bench_scenarios[i]->name, name) == 0)
-            return bench_scenarios[i];
-    }
-    return NULL;
-}
 
 static void usage(FILE *to)
 {
@@ -31,16 +14,6 @@ static void usage(FILE *to)
         fprintf(to, "  %-11s %s\n", bench_scenarios[i]->name, bench_scenarios[i]->purpose);
     fputs("\nfanwire-bench SCENARIO --help lists its flags; bench/README.md says how to measure.\n",
           to);
-}
-
-/* Threads and children inherit both. */
-static void take_place(void)
-{
-    const struct sched_param first = {.sched_priority = 1};
-    if (sched_setaffinity(0, sizeof bench_settings.load_cpus, &bench_settings.load_cpus) != 0)
-        bench_die("the load cannot be pinned to its CPUs: %s", strerror(errno));
-    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &first) != 0)
-        bench_die("--realtime: %s", strerror(errno));
 }
 
 int main(int argc, char **argv)
@@ -66,7 +39,7 @@ int main(int argc, char **argv)
     bench_server_guard();
     if (scenario->prepare != NULL)
         scenario->prepare();
-    take_place();
+    bench_take_place();
     bench_scenario_play(scenario, scenario->name);
     return bench_settings.failed ? 1 : 0;
 }

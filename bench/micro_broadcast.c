@@ -5,11 +5,12 @@
  * emptied, outside the clock. Compressing is timed apart, to show that it is done once a message
  * (and once more for each further window that subscribers agreed on), however many they are.
  *
- *     micro-broadcast [rounds]        default 31
+ *     fanwire-bench micro broadcast [rounds]        default 31
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/micro.h"
+#include "bench/micro_all.h"
 
 #include "base/arena.h"
 #include "hub/hub.h"
@@ -51,7 +52,7 @@ static struct {
 
 static void stop(const char *what)
 {
-    fprintf(stderr, "micro-broadcast: %s\n", what);
+    fprintf(stderr, "micro broadcast: %s\n", what);
     exit(1);
 }
 
@@ -181,11 +182,11 @@ static void table(unsigned quotes, size_t rounds)
     }
 }
 
-int main(int argc, char **argv)
+int micro_broadcast(int argc, char **argv)
 {
     unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 31;
     if (argc > 2 || rounds < 1 || rounds > MICRO_ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro-broadcast [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro broadcast [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
         return 2;
     }
     bench.sessions = calloc(SUBSCRIBERS_MAX, sizeof *bench.sessions);

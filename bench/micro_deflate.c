@@ -9,11 +9,13 @@
  * zlib is always there; ISA-L (igzip) and libdeflate join where CMake finds them. libdeflate can
  * neither remember nor flush: it is here as the bound of what one message alone can be squeezed to.
  *
- *     micro-deflate [rounds [FILE]]     default 15; FILE is cut into pieces as one more kind
+ *     fanwire-bench micro deflate [rounds [FILE]]     default 15; FILE is cut into pieces as one
+ * more kind
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/micro.h"
+#include "bench/micro_all.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -214,7 +216,7 @@ static void counted_free(void *opaque, void *block)
 
 static void stop(const char *what)
 {
-    fprintf(stderr, "micro-deflate: %s\n", what);
+    fprintf(stderr, "micro deflate: %s\n", what);
     exit(1);
 }
 
@@ -588,11 +590,12 @@ static void measure(const struct kind *kind, size_t rounds)
         job_close(&jobs[i]);
 }
 
-int main(int argc, char **argv)
+int micro_deflate(int argc, char **argv)
 {
     unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 15;
     if (argc > 3 || rounds < 1 || rounds > MICRO_ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro-deflate [rounds 1..%d [FILE]]\n", MICRO_ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro deflate [rounds 1..%d [FILE]]\n",
+                MICRO_ROUNDS_MAX);
         return 2;
     }
     for (size_t i = 0; i < MESSAGES_COUNT; i++) {

@@ -5,11 +5,12 @@
  * teaches the branch predictor its every length, so the browser's head also comes as 64 different
  * ones in turn, which is nearer to what a server sees.
  *
- * usage: micro_http1 [rounds]
+ * usage: fanwire-bench micro http1 [rounds]
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/micro.h"
+#include "bench/micro_all.h"
 #include "fanwire/status.h"
 #include "proto/http1.h"
 #include "proto/ws_handshake.h"
@@ -174,11 +175,11 @@ static void heads_clear(struct heads *heads)
     *heads = (struct heads){.count = 0};
 }
 
-int main(int argc, char **argv)
+int micro_http1(int argc, char **argv)
 {
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : ROUNDS_DEFAULT;
     if (argc > 2 || rounds == 0 || rounds > MICRO_ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro_http1 [rounds, 1 to %d]\n", MICRO_ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro http1 [rounds, 1 to %d]\n", MICRO_ROUNDS_MAX);
         return 2;
     }
     static struct heads heads;

@@ -4,11 +4,12 @@
  * starts (6 octets of header in front for short ones, 8 for those over 125, 14 for those over
  * 65535). memcpy copies the same number of octets between two buffers of the same alignment.
  *
- *     micro-mask [rounds]        default 31
+ *     fanwire-bench micro mask [rounds]        default 31
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/micro.h"
+#include "bench/micro_all.h"
 
 #include "proto/cpu.h"
 #include "proto/mask.h"
@@ -118,17 +119,17 @@ static void table(uint8_t *out, uint8_t *in, bool framed, size_t rounds)
     }
 }
 
-int main(int argc, char **argv)
+int micro_mask(int argc, char **argv)
 {
     unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 31;
     if (argc > 2 || rounds < 1 || rounds > MICRO_ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro-mask [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro mask [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
         return 2;
     }
     uint8_t *out = aligned_alloc(LINE_BYTES, BYTES_MAX + LINE_BYTES);
     uint8_t *in = aligned_alloc(LINE_BYTES, BYTES_MAX + LINE_BYTES);
     if (out == NULL || in == NULL) {
-        fprintf(stderr, "micro-mask: out of memory\n");
+        fprintf(stderr, "micro mask: out of memory\n");
         return 1;
     }
     memset(out, 'x', BYTES_MAX + LINE_BYTES);

@@ -2,11 +2,12 @@
  *
  * One table a kind of text. Every text is valid, so that every kernel reads it to its end.
  *
- *     micro-utf8 [rounds]        default 31
+ *     fanwire-bench micro utf8 [rounds]        default 31
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/micro.h"
+#include "bench/micro_all.h"
 
 #include "proto/cpu.h"
 #include "proto/utf8.h"
@@ -28,7 +29,7 @@ static void run_check(void *context)
     struct job *job = context;
     uint32_t state = FW_UTF8_START;
     if (!job->check(&state, job->in, job->bytes) || state != FW_UTF8_START) {
-        fprintf(stderr, "micro-utf8: a valid text was refused\n");
+        fprintf(stderr, "micro utf8: a valid text was refused\n");
         abort();
     }
 }
@@ -107,16 +108,16 @@ static void table(const struct text *text, uint8_t *in, size_t rounds)
     }
 }
 
-int main(int argc, char **argv)
+int micro_utf8(int argc, char **argv)
 {
     unsigned long rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : 31;
     if (argc > 2 || rounds < 1 || rounds > MICRO_ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro-utf8 [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro utf8 [rounds 1..%d]\n", MICRO_ROUNDS_MAX);
         return 2;
     }
     uint8_t *in = aligned_alloc(LINE_BYTES, BYTES_MAX);
     if (in == NULL) {
-        fprintf(stderr, "micro-utf8: out of memory\n");
+        fprintf(stderr, "micro utf8: out of memory\n");
         return 1;
     }
     printf("chosen: %s; %lu rounds\n", fw_simd_chosen()->name, rounds);

@@ -7,10 +7,11 @@
  * The stream is decoded in place, so every other round finds its payloads masked. The keys' octets
  * are all below 0x80, which keeps ASCII text ASCII either way: both rounds do the same work.
  *
- * usage: micro_ws_decoder [rounds]
+ * usage: fanwire-bench micro ws-decoder [rounds]
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "bench/micro_all.h"
 #include "fanwire/status.h"
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
@@ -217,11 +218,11 @@ static void run(const struct scenario *scenario, size_t rounds)
     free(stream.copy);
 }
 
-int main(int argc, char **argv)
+int micro_ws_decoder(int argc, char **argv)
 {
     size_t rounds = argc > 1 ? strtoul(argv[1], NULL, 10) : ROUNDS_DEFAULT;
     if (argc > 2 || rounds == 0 || rounds > ROUNDS_MAX) {
-        fprintf(stderr, "usage: micro_ws_decoder [rounds, 1 to %d]\n", ROUNDS_MAX);
+        fprintf(stderr, "usage: fanwire-bench micro ws-decoder [rounds, 1 to %d]\n", ROUNDS_MAX);
         return 2;
     }
     printf("%-32s %10s %8s %12s  %-6s %7s  %s\n", "frames, masked", "ns/frame", "GB/s", "reference",

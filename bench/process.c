@@ -139,8 +139,7 @@ void bench_span_report(const struct bench_span *span, const char *what, uint64_t
     char name[64];
     double wall = span->wall_ns == 0 ? 1 : (double)span->wall_ns;
     double use = (double)span->own_cpu_ns / wall;
-    snprintf(name, sizeof name, "%ss", what);
-    json_object_set_new(figures, name, json_integer((json_int_t)operations));
+    json_object_set_new(figures, "operations", json_integer((json_int_t)operations));
     json_object_set_new(figures, "wall_s", json_real(wall / 1e9));
     json_object_set_new(figures, "per_s", json_real((double)operations * 1e9 / wall));
     json_object_set_new(figures, "load_use", json_real(use));

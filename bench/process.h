@@ -37,9 +37,10 @@ struct bench_span {
 void bench_span_begin(struct bench_span *span, pid_t server);
 void bench_span_end(struct bench_span *span);
 
-/* Adds a finished stretch to a record: WHATs, wall_s, per_s, load_use, waited, and, when the
+/* Adds a finished stretch to a record: operations, wall_s, per_s, load_use, waited, and, when the
  * server is known, server_use and server_cpu_us_per_WHAT.
  *
+ * what         what an operation is: "message"
  * threads      load threads: `saturated` says that they used more than 95 % of so many CPUs
  */
 void bench_span_report(const struct bench_span *span, const char *what, uint64_t operations,

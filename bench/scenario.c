@@ -22,11 +22,12 @@
 /* One variant's runs: figures[target][round], NULL where a target skipped. */
 struct runs {
     const struct bench_scenario *scenario;
-    const char *label;
+    char label[128];
     json_t *options;
     json_t *machine;
     size_t rounds;
     json_t **figures;
+    bool skips[BENCH_PEERS_MAX];
     char group[64]; /* names the variant's runs in the records */
 };
 
@@ -246,7 +247,11 @@ static void play_variant(struct runs *runs)
         for (unsigned i = 0; i < count; i++) {
             unsigned target = (unsigned)((round + i) % count);
             progress(runs, round, bench_settings.peers[target].name);
-            *figures_at(runs, target, round) = run_once(runs, &bench_settings.peers[target], round);
+            if (runs->skips[target])
+                continue;
+            json_t *figures = run_once(runs, &bench_settings.peers[target], round);
+            runs->skips[target] = figures == NULL;
+            *figures_at(runs, target, round) = figures;
         }
     }
     if (isatty(2) && !bench_settings.quiet)
@@ -258,15 +263,17 @@ static void play_variant(struct runs *runs)
 void bench_scenario_play(const struct bench_scenario *scenario, const char *label)
 {
     size_t variants = scenario->variants == NULL ? 1 : scenario->variants();
-    struct runs runs = {.scenario = scenario,
-                        .label = label,
-                        .machine = bench_machine(),
-                        .rounds = bench_settings.repeat};
+    struct runs runs = {
+        .scenario = scenario, .machine = bench_machine(), .rounds = bench_settings.repeat};
     size_t all = runs.rounds * bench_settings.peers_count;
     for (size_t i = 0; i < variants; i++) {
         if (scenario->select != NULL)
             scenario->select(i);
+        snprintf(runs.label, sizeof runs.label, "%s", label);
+        if (scenario->describe != NULL)
+            scenario->describe(runs.label, sizeof runs.label);
         runs.options = bench_options_json(scenario->options);
+        memset(runs.skips, 0, sizeof runs.skips);
         runs.figures = bench_alloc(all, sizeof *runs.figures);
         snprintf(runs.group, sizeof runs.group, "%lld-%d-%zu", (long long)time(NULL), getpid(), i);
         play_variant(&runs);

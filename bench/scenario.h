@@ -21,6 +21,8 @@ struct bench_scenario {
     /* How many settings the flags ask for, and which of them is next. NULL: one. */
     size_t (*variants)(void);
     void (*select)(size_t variant);
+    /* What the settings are called in tables; NULL: by the scenario's name. */
+    void (*describe)(char *text, size_t text_bytes);
     /* Before anything runs: the machine's limits, a namespace. May be NULL. */
     void (*prepare)(void);
     /* What a server must be told; start_out has the role. May be NULL. */
@@ -39,7 +41,7 @@ const struct bench_scenario *bench_scenario_find(const char *name);
 /* Plays a scenario whose flags have been read: all variants, all rounds, all targets in turns;
  * prints what came out and appends each run to --out.
  *
- * label        what the settings are called in records and tables
+ * label        what the settings are called, when the scenario does not describe them
  */
 void bench_scenario_play(const struct bench_scenario *scenario, const char *label);
 

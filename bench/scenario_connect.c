@@ -55,6 +55,7 @@ static struct {
     unsigned workers; /* of the server that is started */
     uint8_t payload[PAYLOAD_BYTES];
     struct bench_pattern ping;
+    atomic_uint_fast64_t sent_ns; /* of what is waited for now */
 } connect_run = {.count = 15000, .hold_ms = 1000, .window = 128};
 
 static const struct bench_option options[] = {
@@ -149,10 +150,15 @@ static void need(struct bench_start *start)
 /* ---- on the clients' threads ----------------------------------------------------------------- */
 
 struct connect_client {
-    uint64_t sent_ns; /* of what is waited for now */
     struct bench_histogram arrivals;
     uint32_t *got; /* by slot: messages; nobody may get one twice */
 };
+
+static void arrived(struct connect_client *own)
+{
+    uint64_t sent_ns = atomic_load_explicit(&connect_run.sent_ns, memory_order_relaxed);
+    bench_histogram_record(&own->arrivals, bench_clock_ns(CLOCK_MONOTONIC) - sent_ns);
+}
 
 static void on_piece(struct bench_client *client, uint32_t slot, const struct bench_piece *piece)
 {
@@ -164,7 +170,7 @@ static void on_piece(struct bench_client *client, uint32_t slot, const struct be
         return;
     if (++own->got[slot] > 1)
         bench_die("a subscriber got the message twice");
-    bench_histogram_record(&own->arrivals, bench_clock_ns(CLOCK_MONOTONIC) - own->sent_ns);
+    arrived(own);
     bench_count(&client->done_count, 1);
 }
 
@@ -172,7 +178,7 @@ static void on_pong(struct bench_client *client, uint32_t slot)
 {
     struct connect_client *own = client->context;
     (void)slot;
-    bench_histogram_record(&own->arrivals, bench_clock_ns(CLOCK_MONOTONIC) - own->sent_ns);
+    arrived(own);
     bench_count(&client->done_count, 1);
 }
 
@@ -204,7 +210,7 @@ static void begin_open(struct bench_client *client, void *argument)
 static void expect(struct bench_client *client, void *argument)
 {
     struct connect_client *own = client->context;
-    own->sent_ns = *(const uint64_t *)argument;
+    (void)argument;
     memset(&own->arrivals, 0, sizeof own->arrivals);
     for (uint32_t slot = 0; slot < client->slots_max; slot++) {
         if (client->conns[slot].state == BENCH_OPEN)
@@ -362,14 +368,13 @@ static void put_arrivals(struct bench_fleet *fleet, const char *name, json_t *fi
 static void broadcast(struct bench_fleet *fleet, const struct bench_server *server, uint64_t open,
                       json_t *figures)
 {
-    uint64_t sent_ns = bench_clock_ns(CLOCK_MONOTONIC);
     uint64_t before = BENCH_SUM(fleet, done_count);
-    bench_fleet_each(fleet, expect, &sent_ns);
-    sent_ns = bench_clock_ns(CLOCK_MONOTONIC);
-    for (unsigned i = 0; i < fleet->clients_count; i++)
-        ((struct connect_client *)fleet->clients[i].context)->sent_ns = sent_ns;
-    uint64_t ignored;
-    int status = bench_http_post(&server->url, connect_run.payload, PAYLOAD_BYTES, &ignored);
+    bench_fleet_each(fleet, expect, NULL);
+    atomic_store(&connect_run.sent_ns, bench_clock_ns(CLOCK_MONOTONIC));
+    struct bench_poster poster;
+    bench_poster_init(&poster, &server->url, false);
+    int status = bench_poster_post(&poster, connect_run.payload, PAYLOAD_BYTES);
+    bench_poster_close(&poster);
     if (status / 100 != 2)
         bench_die("the message was not taken: the server answered %d", status);
     bench_fleet_wait_for(fleet, offsetof(struct bench_client, done_count), before + open,
@@ -379,9 +384,9 @@ static void broadcast(struct bench_fleet *fleet, const struct bench_server *serv
 
 static void ping_round(struct bench_fleet *fleet, uint64_t open, json_t *figures)
 {
-    uint64_t sent_ns = bench_clock_ns(CLOCK_MONOTONIC);
     uint64_t before = BENCH_SUM(fleet, done_count);
-    bench_fleet_each(fleet, ping_all, &sent_ns);
+    atomic_store(&connect_run.sent_ns, bench_clock_ns(CLOCK_MONOTONIC));
+    bench_fleet_each(fleet, ping_all, NULL);
     bench_fleet_wait_for(fleet, offsetof(struct bench_client, done_count), before + open,
                          "the round of pings");
     put_arrivals(fleet, "ping_round", figures);
@@ -487,12 +492,18 @@ static void run(struct bench_server *server, json_t *figures)
     bench_pattern_clear(&connect_run.ping);
 }
 
+static void describe(char *text, size_t text_bytes)
+{
+    snprintf(text, text_bytes, "%zu connections", connect_run.count);
+}
+
 const struct bench_scenario bench_scenario_connect = {
     .name = "connect",
     .purpose = "very many connections: time, memory, one message to all, one ping from each",
     .options = options,
     .role = BENCH_FEED,
     .figure = "server_cpu_us_per_connection",
+    .describe = describe,
     .prepare = prepare,
     .need = need,
     .run = run,

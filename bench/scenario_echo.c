@@ -39,7 +39,7 @@ static const struct bench_option options[] = {
     BENCH_TEXT("payload", &echo.payloads, "bytes of a message; a list: 20,1024,16384"),
     BENCH_TEXT("connections", &echo.connections, "connections; a list"),
     BENCH_TEXT("depth", &echo.depths, "messages in flight on each; a list"),
-    BENCH_NUMBER("rate", &echo.rate, 1, 100000000,
+    BENCH_NUMBER("rate", &echo.rate, 0, 100000000,
                  "messages a second, all connections together; without: as fast as they come back"),
     BENCH_NUMBER("warmup-ms", &echo.warmup_ms, 0, 3600000, "before that"),
     BENCH_NUMBER("duration-ms", &echo.duration_ms, 1, 3600000, "what is measured"),
@@ -344,6 +344,16 @@ static void pick(size_t variant)
     echo.depth = lists.depths[variant / lists.connections_count];
 }
 
+static void describe(char *text, size_t text_bytes)
+{
+    char rate[32] = "";
+    if (echo.rate > 0)
+        snprintf(rate, sizeof rate, ", %zu/s", echo.rate);
+    snprintf(text, text_bytes, "echo of %zu B, %zu connection%s, %zu in flight%s",
+             echo.payload_bytes, echo.conns_count, echo.conns_count == 1 ? "" : "s", echo.depth,
+             rate);
+}
+
 static void need(struct bench_start *start)
 {
     static char flags[64];
@@ -361,6 +371,7 @@ const struct bench_scenario bench_scenario_echo = {
     .figure = "server_cpu_us_per_message",
     .variants = variants,
     .select = pick,
+    .describe = describe,
     .need = need,
     .run = run,
 };

@@ -4,6 +4,7 @@
  */
 #include "settings.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,8 +200,9 @@ static void choose_engine(struct bench_settings *own)
     bench_misuse("--engine takes auto, uring or epoll, not '%s'", own->engine_name);
 }
 
-static void find_programs(struct bench_settings *own)
+void bench_settings_locate(void)
 {
+    struct bench_settings *own = &bench_settings;
     ssize_t bytes = readlink("/proc/self/exe", own->programs, sizeof own->programs - 1);
     if (bytes <= 0)
         bench_die("/proc/self/exe cannot be read: where are the programs beside this one?");
@@ -267,10 +269,19 @@ static void gather_peers(struct bench_settings *own)
 void bench_settings_check(void)
 {
     struct bench_settings *own = &bench_settings;
-    find_programs(own);
+    bench_settings_locate();
     share_cpus(own);
     choose_engine(own);
     gather_peers(own);
     if (own->threads == 0)
         own->threads = (size_t)CPU_COUNT(&own->load_cpus);
+}
+
+void bench_take_place(void)
+{
+    const struct sched_param first = {.sched_priority = 1};
+    if (sched_setaffinity(0, sizeof bench_settings.load_cpus, &bench_settings.load_cpus) != 0)
+        bench_die("the load cannot be pinned to its CPUs: %s", strerror(errno));
+    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &first) != 0)
+        bench_die("--realtime: %s", strerror(errno));
 }

@@ -72,6 +72,13 @@ extern const struct bench_option bench_common_options[];
  * of peers. Ends the program with status 2 when they do not fit together. */
 void bench_settings_check(void);
 
+/* Pins this program to the load's CPUs, in the class that the settings say; threads and children
+ * inherit both. */
+void bench_take_place(void);
+
+/* Finds the folder of this program: `programs`. */
+void bench_settings_locate(void);
+
 /* The options of a table that have a value, as they stand. */
 json_t *bench_options_json(const struct bench_option *options);
 

@@ -1,4 +1,4 @@
-/* support.c: options, clocks, errors and reports of the measuring programs.
+/* support.c: options, clocks and errors of the measuring programs.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -145,64 +145,4 @@ void bench_descriptors_raise(size_t needed)
     if (limit.rlim_max < needed + DESCRIPTORS_OWN)
         bench_die("%zu connections need more descriptors than the hard limit of %zu", needed,
                   (size_t)limit.rlim_max);
-}
-
-static bool json;
-static bool first;
-
-void bench_report_open(bool as_json)
-{
-    json = as_json;
-    first = true;
-    if (json)
-        putchar('{');
-}
-
-static void name_of(const char *name)
-{
-    if (json)
-        printf("%s\"%s\": ", first ? "" : ", ", name);
-    else
-        printf("%-24s ", name);
-    first = false;
-}
-
-static void end_of_value(void)
-{
-    if (!json)
-        putchar('\n');
-}
-
-void bench_report_text(const char *name, const char *value)
-{
-    name_of(name);
-    printf(json ? "\"%s\"" : "%s", value);
-    end_of_value();
-}
-
-void bench_report_count(const char *name, size_t value)
-{
-    name_of(name);
-    printf("%zu", value);
-    end_of_value();
-}
-
-void bench_report_real(const char *name, double value)
-{
-    name_of(name);
-    printf("%.4f", value);
-    end_of_value();
-}
-
-void bench_report_flag(const char *name, bool value)
-{
-    name_of(name);
-    printf("%s", value ? "true" : "false");
-    end_of_value();
-}
-
-void bench_report_close(void)
-{
-    printf(json ? "}\n" : "");
-    fflush(stdout);
 }

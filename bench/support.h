@@ -1,7 +1,7 @@
-/* support.h: what every measuring program needs: options, clocks, an end with a sentence, a report.
+/* support.h: what every measuring program needs: options, clocks, an end with a sentence.
  *
- * Not for the library and not of it. What only load programs share stands in load.h, what only the
- * bare servers share in raw.h. Thread: these programs have one.
+ * Not for the library and not of it. What only the bare servers share stands in raw.h. Thread:
+ * main, where nothing else is said.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -75,13 +75,5 @@ void *bench_alloc(size_t count, size_t bytes_each);
 /* Raises the limit of open descriptors as far as it goes; ends the program when that is less than
  * `needed` (and a few for the program itself). */
 void bench_descriptors_raise(size_t needed);
-
-/* One result on stdout: a line of JSON, or lines for a reader. Open, any values, close. */
-void bench_report_open(bool as_json);
-void bench_report_text(const char *name, const char *value);
-void bench_report_count(const char *name, size_t value);
-void bench_report_real(const char *name, double value);
-void bench_report_flag(const char *name, bool value);
-void bench_report_close(void);
 
 #endif

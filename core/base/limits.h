@@ -42,6 +42,31 @@ static_assert(FW_OUTPUT_SOFT_BYTES < FW_OUTPUT_BYTES_DEFAULT,
 #define FW_TOPIC_NAME_BYTES_MAX 128u
 #define FW_SUBSCRIPTIONS_MAX    128u
 #define FW_TOPICS_DEFAULT       65536u
+#define FW_TOPIC_SETTINGS_MAX   1024u
+
+/* History: of a topic, and of all topics together. */
+#define FW_HISTORY_COUNT_DEFAULT  64u
+#define FW_HISTORY_COUNT_MAX      (1u << 24)
+#define FW_HISTORY_BYTES_DEFAULT  (1u << 20)
+#define FW_HISTORY_AGE_MS_DEFAULT 300000u
+#define FW_HISTORY_AGE_MS_MAX     604800000u /* a week: its clock has 32 bits of ms */
+#define FW_HISTORY_TOTAL_DEFAULT  ((uint64_t)256 << 20)
+
+/* A page of history, of one subscriber: Centrifugo's messages, and as many bytes as are joined to
+ * one piece. The pages of a turn, of all subscribers: a few ms of copying and sending. */
+#define FW_PAGE_MESSAGES_MAX       300u
+#define FW_PAGE_BYTES_MAX          ((size_t)64 * 1024)
+#define FW_PAGES_PER_TURN_MAX      128u
+#define FW_PAGE_BYTES_PER_TURN_MAX ((size_t)2 << 20)
+
+/* A batch of POST /publish, and what one line of it, or a command, may nest. */
+#define FW_BATCH_LINES_MAX 10000u
+#define FW_JSON_DEPTH_MAX  8u
+
+/* How long a long poll waits, and what a cut event stream waits before it comes back. */
+#define FW_POLL_MS       25000u
+#define FW_SSE_RETRY_MS  1000u
+#define FW_POLL_PAGE_MAX FW_PAGE_MESSAGES_MAX
 
 /* Times, ms. The handshake's is absolute from the accept: a dripped head does not extend it. */
 #define FW_HANDSHAKE_MS_DEFAULT 5000u

@@ -34,6 +34,19 @@ void fw_local_destroy(struct fw_local *local)
     fw_mem_free(local);
 }
 
+static bool is_apart(const struct fw_subscription *subscription)
+{
+    return subscription->state != FW_SUBSCRIPTION_LIVE || subscription->singly;
+}
+
+void fw_subscription_set_state(struct fw_subscription *subscription,
+                               enum fw_subscription_state state)
+{
+    subscription->local->apart_count -= is_apart(subscription);
+    subscription->state = (uint8_t)state;
+    subscription->local->apart_count += is_apart(subscription);
+}
+
 int fw_local_add(struct fw_local *local, struct fw_subscription *subscription)
 {
     fw_assert(subscription->local == NULL);
@@ -51,6 +64,7 @@ int fw_local_add(struct fw_local *local, struct fw_subscription *subscription)
         local->encoded[subscription->encoding - 1]++;
         local->encoded_count++;
     }
+    local->apart_count += is_apart(subscription);
     subscription->local = local;
     subscription->index = local->count;
     local->subscriptions[local->count++] = subscription;
@@ -65,6 +79,7 @@ void fw_local_remove(struct fw_subscription *subscription)
     local->subscriptions[subscription->index] = last;
     last->index = subscription->index;
     subscription->local = NULL;
+    local->apart_count -= is_apart(subscription);
     if (subscription->encoding != 0) {
         local->encoded[subscription->encoding - 1]--;
         local->encoded_count--;
@@ -107,23 +122,28 @@ static struct fw_bytes encoding_of(const struct fw_hub *hub, struct fw_msg *msg,
     return encoding == 0 ? fw_msg_frame(msg) : hub->encode(hub->encoder, msg, encoding);
 }
 
-/* One share for all messages in one encoding, which takes references of its own. */
-static struct fw_share *share_of_encoding(const struct fw_hub *hub, struct fw_msg *const *msgs,
-                                          size_t msgs_count, unsigned encoding)
+static struct fw_share *share_one(const struct fw_hub *hub, struct fw_msg *msg, unsigned encoding)
 {
-    if (msgs_count == 1) {
-        struct fw_bytes bytes = encoding_of(hub, msgs[0], encoding);
-        struct fw_share *share = fw_share_of_msg(msgs[0]);
-        if (share == NULL)
-            return NULL;
-        fw_msg_hold(msgs[0], 1);
-        share->bytes = bytes.at;
-        share->bytes_count = (uint32_t)bytes.count;
-        return share;
-    }
+    struct fw_bytes bytes = encoding_of(hub, msg, encoding);
+    struct fw_share *share = bytes.count == 0 ? NULL : fw_share_of_msg(msg);
+    if (share == NULL)
+        return NULL;
+    fw_msg_hold(msg, 1);
+    share->bytes = bytes.at;
+    share->bytes_count = (uint32_t)bytes.count;
+    return share;
+}
+
+static struct fw_share *share_joined(const struct fw_hub *hub, struct fw_msg *const *msgs,
+                                     size_t msgs_count, unsigned encoding)
+{
     size_t bytes_count = 0;
-    for (size_t i = 0; i < msgs_count; i++)
-        bytes_count += encoding_of(hub, msgs[i], encoding).count;
+    for (size_t i = 0; i < msgs_count; i++) {
+        size_t count = encoding_of(hub, msgs[i], encoding).count;
+        if (count == 0)
+            return NULL;
+        bytes_count += count;
+    }
     struct fw_share *share = fw_share_create(bytes_count);
     if (share == NULL)
         return NULL;
@@ -140,48 +160,120 @@ static struct fw_share *share_of_encoding(const struct fw_hub *hub, struct fw_ms
     return share;
 }
 
-/* The run for a topic whose subscribers have not all agreed on the plain encoding: a share for each
- * one in use, however many subscribe. */
-static void deliver_encoded(struct fw_hub *hub, struct fw_local *local, struct fw_msg *const *msgs,
-                            size_t msgs_count)
+struct fw_share *fw_hub_share(const struct fw_hub *hub, struct fw_msg *const *msgs,
+                              size_t msgs_count, unsigned encoding)
+{
+    struct fw_share *share = msgs_count == 1 ? share_one(hub, msgs[0], encoding)
+                                             : share_joined(hub, msgs, msgs_count, encoding);
+    if (share != NULL)
+        fw_share_set_topic(share, msgs[0]->topic);
+    return share;
+}
+
+/* What a subscription that is not simply live makes of a run: passed over, or handed to it alone.
+ *
+ * returns      false when it is live by now, and takes the run as all do
+ */
+static bool deliver_apart(struct fw_hub *hub, struct fw_subscription *subscription,
+                          struct fw_msg *const *msgs, size_t msgs_count)
+{
+    uint64_t first = msgs[0]->offset;
+    if (subscription->state == FW_SUBSCRIPTION_BEHIND)
+        return true; /* it is in the history */
+    if (subscription->state == FW_SUBSCRIPTION_FRESH) {
+        if (subscription->next >= first + msgs_count)
+            return true; /* it has all of it */
+        fw_subscription_set_state(subscription, FW_SUBSCRIPTION_LIVE);
+    }
+    size_t has = 0;
+    if (subscription->next > first)
+        has = (size_t)(subscription->next - first);
+    if (has == 0 && !subscription->singly)
+        return false;
+    subscription->next = first + msgs_count;
+    hub->delivered_messages += msgs_count - has;
+    if (msgs[0]->topic != NULL)
+        atomic_fetch_add_explicit(&msgs[0]->topic->delivered, msgs_count - has,
+                                  memory_order_relaxed);
+    hub->deliver_msgs(subscription, msgs + has, msgs_count - has);
+    return true;
+}
+
+/* The run for a topic whose subscribers are not all alike: a share for each encoding in use,
+ * however many subscribe.
+ *
+ * returns      subscribers that were handed a share
+ */
+static uint32_t deliver_mixed(struct fw_hub *hub, struct fw_local *local,
+                              struct fw_msg *const *msgs, size_t msgs_count)
 {
     struct fw_share *shares[FW_MSG_ENCODINGS + 1] = {0};
-    for (unsigned e = 0; e <= FW_MSG_ENCODINGS; e++) {
-        uint32_t count = e == 0 ? local->count - local->encoded_count : local->encoded[e - 1];
-        if (count == 0)
-            continue;
-        shares[e] = share_of_encoding(hub, msgs, msgs_count, e);
-        if (shares[e] == NULL)
-            hub->lost_messages += msgs_count * count;
-    }
-    drop_all(msgs, msgs_count);
+    bool made[FW_MSG_ENCODINGS + 1] = {0};
+    uint32_t delivered = 0;
     for (uint32_t i = 0; i < local->count; i++) {
         if (i + PREFETCH_AHEAD < local->count)
             __builtin_prefetch(local->subscriptions[i + PREFETCH_AHEAD], 1);
         struct fw_subscription *subscription = local->subscriptions[i];
-        hub->deliver(subscription, shares[subscription->encoding]);
+        if ((subscription->state != FW_SUBSCRIPTION_LIVE || subscription->singly) &&
+            deliver_apart(hub, subscription, msgs, msgs_count))
+            continue;
+        unsigned encoding = subscription->encoding;
+        if (!made[encoding])
+            shares[encoding] = fw_hub_share(hub, msgs, msgs_count, encoding);
+        made[encoding] = true;
+        if (shares[encoding] == NULL)
+            hub->lost_messages += msgs_count;
+        else
+            delivered++;
+        hub->deliver(subscription, shares[encoding]);
     }
     for (unsigned e = 0; e <= FW_MSG_ENCODINGS; e++) {
         if (shares[e] != NULL)
             fw_share_drop(shares[e]);
     }
+    drop_all(msgs, msgs_count);
+    return delivered;
 }
 
-static void deliver_run(struct fw_hub *hub, struct fw_local *local, struct fw_msg *const *msgs,
-                        size_t msgs_count, size_t bytes_count)
+/* The run for a topic whose subscribers are all live and plain. returns: as deliver_mixed. */
+static uint32_t deliver_run(struct fw_hub *hub, struct fw_local *local, struct fw_msg *const *msgs,
+                            size_t msgs_count, size_t bytes_count)
 {
+    struct fw_topic *topic = msgs[0]->topic;
     struct fw_share *share = share_of(msgs, msgs_count, bytes_count);
     if (share == NULL) {
         hub->lost_messages += msgs_count * local->count;
         drop_all(msgs, msgs_count);
+    } else {
+        fw_share_set_topic(share, topic);
     }
     for (uint32_t i = 0; i < local->count; i++) {
         if (i + PREFETCH_AHEAD < local->count)
             __builtin_prefetch(local->subscriptions[i + PREFETCH_AHEAD], 1);
         hub->deliver(local->subscriptions[i], share);
     }
-    if (share != NULL)
-        fw_share_drop(share);
+    if (share == NULL)
+        return 0;
+    fw_share_drop(share);
+    return local->count;
+}
+
+/* How many messages from the first on are fanned out together. Those of a topic whose slow
+ * subscribers keep the newest of each key stay apart: one must be found to be replaced. */
+static size_t run_of(const struct fw_local *local, struct fw_msg *const *msgs, size_t msgs_count,
+                     size_t *bytes_count_out)
+{
+    size_t count = 1;
+    *bytes_count_out = fw_msg_frame(msgs[0]).count;
+    if (local->topic->rules->policy == FW_POLICY_LATEST)
+        return count;
+    for (; count < msgs_count; count++) {
+        size_t next = fw_msg_frame(msgs[count]).count;
+        if (*bytes_count_out + next > FW_HUB_JOIN_BYTES_MAX)
+            break;
+        *bytes_count_out += next;
+    }
+    return count;
 }
 
 uint64_t fw_hub_fan_out(struct fw_hub *hub, struct fw_local *local, struct fw_msg *const *msgs,
@@ -191,23 +283,23 @@ uint64_t fw_hub_fan_out(struct fw_hub *hub, struct fw_local *local, struct fw_ms
         drop_all(msgs, msgs_count);
         return 0;
     }
-    size_t from = 0;
-    while (from < msgs_count) {
-        size_t bytes_count = fw_msg_frame(msgs[from]).count; /* no encoding is longer */
-        size_t to = from + 1;
-        for (; to < msgs_count; to++) {
-            size_t next = fw_msg_frame(msgs[to]).count;
-            if (bytes_count + next > FW_HUB_JOIN_BYTES_MAX)
-                break;
-            bytes_count += next;
-        }
-        if (FW_LIKELY(local->encoded_count == 0))
-            deliver_run(hub, local, msgs + from, to - from, bytes_count);
+    uint64_t before = hub->delivered_messages;
+    if (msgs[msgs_count - 1]->offset != 0)
+        local->newest = msgs[msgs_count - 1]->offset;
+    for (size_t from = 0; from < msgs_count;) {
+        size_t bytes_count;
+        size_t count = run_of(local, msgs + from, msgs_count - from, &bytes_count);
+        struct fw_topic *topic = msgs[from]->topic;
+        uint32_t delivered;
+        if (FW_LIKELY(local->encoded_count == 0 && local->apart_count == 0))
+            delivered = deliver_run(hub, local, msgs + from, count, bytes_count);
         else
-            deliver_encoded(hub, local, msgs + from, to - from);
-        from = to;
+            delivered = deliver_mixed(hub, local, msgs + from, count);
+        uint64_t deliveries = (uint64_t)count * delivered;
+        hub->delivered_messages += deliveries;
+        if (topic != NULL)
+            atomic_fetch_add_explicit(&topic->delivered, deliveries, memory_order_relaxed);
+        from += count;
     }
-    uint64_t deliveries = (uint64_t)msgs_count * local->count;
-    hub->delivered_messages += deliveries;
-    return deliveries;
+    return hub->delivered_messages - before;
 }

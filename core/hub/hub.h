@@ -14,6 +14,16 @@
  * deliver only queues: it may not subscribe, unsubscribe or free anything. A NULL share says that
  * messages were lost for want of memory: nobody is left with a silent gap. Thread: the worker's.
  *
+ * A subscription that begins in the past is BEHIND: what is published goes past it, into the
+ * topic's history, from where it is handed page after page. The page that reaches the newest
+ * message makes it live again, under the lock that gives the offsets; what was on its way to this
+ * worker already, it has: until that has gone by it is FRESH, and each message is looked at. While
+ * none of a topic's subscriptions here is like that, nothing is looked at.
+ *
+ *   BEHIND --page reaches the newest--> FRESH --a message it has not--> LIVE
+ *                  |                                                     ^
+ *                  +--------------- nothing is on its way ---------------+
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FW_HUB_HUB_H
@@ -31,12 +41,18 @@
 
 struct fw_local;
 
+enum fw_subscription_state { FW_SUBSCRIPTION_LIVE, FW_SUBSCRIPTION_FRESH, FW_SUBSCRIPTION_BEHIND };
+
 /* A subscriber's place in a topic; stands in the subscriber. */
 struct fw_subscription {
     struct fw_local *local; /* NULL: not subscribed */
     void *subscriber;
-    uint32_t index;   /* in local->subscriptions */
-    uint8_t encoding; /* 0: plain; 1..FW_MSG_ENCODINGS; stays while it is subscribed */
+    uint64_t next;     /* the offset it wants next; unless it is LIVE and not `singly` it is kept */
+    uint32_t index;    /* in local->subscriptions */
+    uint8_t encoding;  /* 0: plain; 1..FW_MSG_ENCODINGS; stays while it is subscribed */
+    uint8_t state;     /* enum fw_subscription_state */
+    uint8_t transport; /* enum fw_transport; stays while it is subscribed */
+    bool singly;       /* it is handed messages, not shares; stays while it is subscribed */
 };
 
 /* A topic's subscribers on this worker. */
@@ -47,12 +63,19 @@ struct fw_local {
     uint32_t capacity;
     uint32_t encoded_count;             /* of count: their encoding is not the plain one, */
     uint32_t encoded[FW_MSG_ENCODINGS]; /* but, by encoding - 1, this */
+    uint32_t apart_count;               /* of count: not LIVE, or `singly` */
+    uint64_t newest;                    /* the offset fanned out last; 0: none yet */
 };
 
 struct fw_hub {
     void (*deliver)(struct fw_subscription *subscription, struct fw_share *share);
+    /* Messages, in order, for one subscription alone; borrowed. Needed once one is not LIVE, or
+     * `singly`. */
+    void (*deliver_msgs)(struct fw_subscription *subscription, struct fw_msg *const *msgs,
+                         size_t msgs_count);
     /* A message's bytes in an encoding, made now or kept in it; the plain frame when that serves
-     * better or there is no memory. Needed once a subscription has an encoding. */
+     * better or there is no memory; empty when it does not serve. Needed once a subscription has an
+     * encoding. */
     struct fw_bytes (*encode)(void *encoder, struct fw_msg *msg, unsigned encoding);
     void *encoder;
     uint64_t delivered_messages; /* messages times subscribers that were handed to deliver */
@@ -80,6 +103,18 @@ void fw_local_remove(struct fw_subscription *subscription);
 
 /* Tells a local that a subscription moved in memory. */
 void fw_local_moved(struct fw_subscription *subscription);
+
+/* Makes it LIVE, FRESH or BEHIND. */
+void fw_subscription_set_state(struct fw_subscription *subscription,
+                               enum fw_subscription_state state);
+
+/* One share for messages of one topic in an encoding: their own bytes when it is one, a joined copy
+ * when they are more. Takes references of its own.
+ *
+ * returns      with one reference; NULL when there is no memory
+ */
+struct fw_share *fw_hub_share(const struct fw_hub *hub, struct fw_msg *const *msgs,
+                              size_t msgs_count, unsigned encoding);
 
 /* Hands messages, in order, to every subscriber of the topic here, joined when there are several.
  *

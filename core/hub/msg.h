@@ -28,26 +28,37 @@
 
 /* Encodings of a message besides the plain frame, which is encoding 0. What each is, the session
  * floor knows. */
-#define FW_MSG_ENCODINGS 3
+#define FW_MSG_ENCODINGS 5
 
 /* One of them, whole: header and payload. */
 struct fw_encoded {
-    uint32_t bytes_count; /* 0: the plain frame serves (fw_encoded_plain) */
+    struct fw_encoded *next; /* of the same message; msg.c */
+    uint32_t bytes_count;    /* 0: the plain frame serves (fw_encoded_plain) */
+    uint8_t encoding;        /* msg.c */
+    uint8_t skipped;         /* octets in front that some of its users leave out */
     uint8_t bytes[];
 };
 
 /* Says that an encoding was tried, or is not to be tried, and is not worth it. */
 extern struct fw_encoded fw_encoded_plain;
 
+struct fw_topic;
+
 struct fw_msg {
     atomic_uint references;
     uint32_t payload_bytes;
-    uint64_t offset; /* its place in the topic, from 1; set once by the topic */
-    _Atomic(struct fw_encoded *) encodings[FW_MSG_ENCODINGS]; /* by encoding - 1; NULL: not made */
-    uint8_t type;                                             /* enum fw_message_type */
-    uint8_t frame_at; /* where in `data` the WebSocket encoding begins */
-    bool secret;      /* never compressed: its length would tell of what it holds (CRIME, BREACH) */
-    uint8_t data[];   /* FW_MSG_HEADROOM octets, then the payload */
+    struct fw_topic *topic; /* where it was published; good while it is on its way (topic.h) */
+    uint64_t offset;        /* its place in the topic, from 1; set once by the topic */
+    _Atomic(struct fw_encoded *) encodings; /* those that were made, the newest first */
+    uint64_t key;          /* what it is news of, hashed: a newer one of the same key replaces it
+                              where the policy is FW_POLICY_LATEST; 0: of the topic */
+    uint32_t published_ms; /* low half of the time */
+    uint32_t lives_ms;     /* after this it is not handed to those who come back; 0: for ever */
+    atomic_uchar plain;    /* a bit for each encoding that is not worth it */
+    uint8_t type;          /* enum fw_message_type */
+    uint8_t frame_at;      /* where in `data` the WebSocket encoding begins */
+    bool secret;    /* never compressed: its length would tell of what it holds (CRIME, BREACH) */
+    uint8_t data[]; /* FW_MSG_HEADROOM octets, then the payload */
 };
 
 /* Creates a message with one reference; the payload is copied.
@@ -70,11 +81,7 @@ static inline struct fw_bytes fw_msg_payload(const struct fw_msg *msg)
  *
  * encoding     1..FW_MSG_ENCODINGS
  */
-static inline const struct fw_encoded *fw_msg_encoded(struct fw_msg *msg, unsigned encoding)
-{
-    /* Acquire: pairs with the release in fw_msg_encode. */
-    return atomic_load_explicit(&msg->encodings[encoding - 1], memory_order_acquire);
-}
+const struct fw_encoded *fw_msg_encoded(struct fw_msg *msg, unsigned encoding);
 
 /* Gives a message an encoding, one heap block; if another thread was faster, it is freed, and
  * theirs stays. Thread: any.
@@ -83,6 +90,12 @@ static inline const struct fw_encoded *fw_msg_encoded(struct fw_msg *msg, unsign
  */
 const struct fw_encoded *fw_msg_encode(struct fw_msg *msg, unsigned encoding,
                                        struct fw_encoded *encoded);
+
+/* How long ago it was published; below 0 when the clock that says so was read before. */
+static inline int32_t fw_msg_age_ms(const struct fw_msg *msg, uint64_t now_ms)
+{
+    return (int32_t)((uint32_t)now_ms - msg->published_ms);
+}
 
 /* The WebSocket frame: header and payload in one piece. */
 static inline struct fw_bytes fw_msg_frame(const struct fw_msg *msg)

@@ -17,11 +17,13 @@
 
 struct fw_share {
     const uint8_t *bytes;
-    struct fw_msg *msg; /* whose bytes they are, or */
-    uint8_t *block;     /* the heap block they stand in, or neither: they stand in `own` */
+    struct fw_msg *msg;     /* whose bytes they are, or */
+    uint8_t *block;         /* the heap block they stand in, or neither: they stand in `own` */
+    struct fw_topic *topic; /* where its messages were published, kept alive by it; or NULL */
+    uint64_t key;           /* of its message, when it is one (msg.h) */
     uint32_t bytes_count;
     uint32_t references;
-    uint32_t messages_count;
+    uint32_t messages_count; /* 0, with a topic: what stands in front of the next share's message */
     uint8_t own[];
 };
 
@@ -42,6 +44,12 @@ struct fw_share *fw_share_create(size_t bytes_count);
  * returns      with one reference; NULL when there is no memory (the block stays the caller's)
  */
 struct fw_share *fw_share_of_block(uint8_t *block, const uint8_t *bytes, size_t bytes_count);
+
+/* Says that a share's messages are of a topic; the topic outlives it. */
+void fw_share_set_topic(struct fw_share *share, struct fw_topic *topic);
+
+/* Says that a queue let go of a share without sending it (fw_topic_withdraw). */
+void fw_share_withdraw(struct fw_share *share, bool dropped);
 
 static inline void fw_share_hold(struct fw_share *share)
 {

@@ -4,10 +4,14 @@
  */
 #include "session/feed.h"
 #include "base/check.h"
+#include "base/limits.h"
 #include "session/access.h"
+#include "session/batch.h"
 #include "session/origin.h"
 #include "session/session.h"
+#include "session/since.h"
 
+#include <errno.h>
 #include <fanwire/status.h>
 #include <fanwire/types.h>
 #include <inttypes.h>
@@ -15,7 +19,7 @@
 
 #define TOPICS_PATH "/topics/"
 /* A topic's name needs no escapes in JSON: its characters are letters, digits and _ - . : */
-#define ANSWER_BYTES_MAX 512
+#define ANSWER_BYTES_MAX 768
 
 static const char json_type[] = "application/json";
 static const char no_store[] = "Cache-Control: no-store\r\n";
@@ -58,18 +62,55 @@ static bool next_name(struct fw_bytes *list, struct fw_bytes *name_out)
     return true;
 }
 
-int fw_feed_subscribe(struct fw_request *request)
+static bool is_subscribed(const struct fw_session *session, struct fw_bytes name)
 {
-    struct fw_bytes list = topics_of(request);
-    struct fw_bytes name;
-    while (next_name(&list, &name)) {
-        int result = fw_access_may(request->session, FW_MAY_SUBSCRIBE, name);
-        if (result == 0)
-            result = fw_session_subscribe(request->session, name);
-        if (result != 0 && result != FW_ERR_EXISTS) /* "a,a" is once a */
-            return result;
+    for (unsigned i = 0; i < session->subscriptions_count; i++) {
+        if (fw_bytes_equal(session->subscriptions[i].local->topic->node.name, name))
+            return true;
     }
-    return 0;
+    return false;
+}
+
+int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
+                      struct fw_feed_joined *joined_out)
+{
+    struct fw_session *session = request->session;
+    struct fw_bytes list = topics_of(request);
+    struct fw_since_list since_list;
+    struct fw_bytes name;
+    if (session->commands && list.count == 0)
+        return 0;
+    int result = fw_since_begin(&since_list, request);
+    bool several = list.count > 0 && memchr(list.at, ',', list.count) != NULL;
+    bool singly = transport == FW_TRANSPORT_LONGPOLL || (transport == FW_TRANSPORT_SSE && several);
+    while (result == 0 && next_name(&list, &name)) {
+        struct fw_since since;
+        struct fw_joined joined;
+        if (is_subscribed(session, name)) /* "a,a" is once a */
+            continue;
+        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+        if (result == 0)
+            result = fw_since_next(&since_list, &since);
+        if (result == 0)
+            result = fw_session_join(session, name, &since, transport, singly, &joined);
+        if (result == 0)
+            joined_out->recovered[session->subscriptions_count - 1] = joined.recovered;
+    }
+    if (result == 0 && !fw_since_done(&since_list))
+        result = FW_ERR_POSITION;
+    return result;
+}
+
+void fw_feed_refuse(struct fw_request *request, int error)
+{
+    bool too_many = request->session->subscriptions_count == FW_SUBSCRIPTIONS_MAX;
+    fw_session_unsubscribe_all(request->session);
+    if (error == FW_ERR_LIMIT && too_many)
+        fw_request_refuse_with(request, 400, "a connection has at most 128 topics");
+    else if (error == FW_ERR_LIMIT || error == -ENOMEM)
+        fw_request_refuse_with(request, 503, fw_status_text(error));
+    else
+        fw_request_refuse(request, error);
 }
 
 static void answer_json(struct fw_request *request, unsigned status, const char *json, int count)
@@ -99,11 +140,17 @@ static void answer_info(struct fw_request *request)
         return;
     }
     char json[ANSWER_BYTES_MAX];
-    int count =
-        snprintf(json, sizeof json,
-                 "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
-                 ",\"subscribers\":{\"ws\":%" PRIu32 "}}\n",
-                 (int)name.count, (const char *)name.at, info.epoch, info.offset, info.subscribers);
+    int count = snprintf(
+        json, sizeof json,
+        "{\"topic\":\"%.*s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
+        ",\"subscribers\":{\"ws\":%" PRIu32 ",\"sse\":%" PRIu32 ",\"longpoll\":%" PRIu32
+        "},\"history\":{\"count\":%" PRIu32 ",\"oldest\":%" PRIu64 ",\"bytes\":%" PRIu64
+        "},\"messages\":{\"owed\":%" PRIu64 ",\"delivered\":%" PRIu64 ",\"dropped\":%" PRIu64
+        ",\"left\":%" PRIu64 "}}\n",
+        (int)name.count, (const char *)name.at, info.epoch, info.offset,
+        info.subscribers - info.subscribers_sse - info.subscribers_longpoll, info.subscribers_sse,
+        info.subscribers_longpoll, info.history_count, info.history_oldest, info.history_bytes,
+        info.owed, info.delivered, info.dropped, info.left);
     answer_json(request, 200, json, count);
 }
 
@@ -132,17 +179,45 @@ static unsigned refusal_of(int error)
     return (unsigned)fw_status_answer(error);
 }
 
+/* Seconds, whole ones, that a message lives. */
+static bool read_expires(struct fw_bytes text, uint32_t *lives_ms_out)
+{
+    uint32_t seconds = 0;
+    for (size_t i = 0; i < text.count; i++) {
+        if (text.at[i] < '0' || text.at[i] > '9' || seconds > FW_HISTORY_AGE_MS_MAX / 10000)
+            return false;
+        seconds = seconds * 10 + (uint32_t)(text.at[i] - '0');
+    }
+    *lives_ms_out = seconds * 1000;
+    return seconds > 0 && seconds <= FW_HISTORY_AGE_MS_MAX / 1000;
+}
+
+/* ?key=KEY&expires=SECONDS. The key's escapes are left as they are: it is compared, not read. */
+static bool read_options(const struct fw_request *request, struct fw_publication *publication)
+{
+    struct fw_bytes query = fw_http_bytes(request->bytes, request->head->query);
+    struct fw_bytes expires;
+    fw_http_query_find(query, "key", &publication->key);
+    return !fw_http_query_find(query, "expires", &expires) ||
+           read_expires(expires, &publication->lives_ms);
+}
+
 static void publish(struct fw_request *request)
 {
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
+    struct fw_publication publication = {.payload = request->body,
+                                         .type = (uint8_t)type_of(request)};
     struct fw_published published;
+    if (!read_options(request, &publication)) {
+        fw_request_refuse_with(request, 400, "expires is a number of seconds, at most 604800");
+        return;
+    }
     int result = fw_access_may(session, FW_MAY_PUBLISH, name);
     if (result == 0 && !fw_session_within_rate(session, request->body.count))
         result = FW_ERR_RATE;
     if (result == 0)
-        result = session->host->up->publish(session, name, (uint8_t)type_of(request), request->body,
-                                            &published);
+        result = session->host->up->publish(session, name, &publication, &published);
     if (result == FW_ERR_NOT_UTF8) {
         fw_request_refuse_with(request, 400,
                                "the body is not valid UTF-8; for bytes say Content-Type: "
@@ -162,6 +237,25 @@ static void publish(struct fw_request *request)
     answer_json(request, published.receivers > 0 ? 200 : 202, json, count);
 }
 
+/* Whether an Accept header names event streams, whatever the preference. */
+static bool wants_stream(const struct fw_request *request)
+{
+    struct fw_bytes accept;
+    struct fw_bytes element;
+    int at = -1;
+    while ((at = fw_http_find(request->head, request->bytes, "accept", at + 1, &accept)) >= 0) {
+        while (fw_http_list_next(&accept, &element)) {
+            size_t count = 0;
+            while (count < element.count && element.at[count] != ';' && element.at[count] != ' ')
+                count++;
+            element.count = count;
+            if (fw_bytes_equal_lower(element, "text/event-stream"))
+                return true;
+        }
+    }
+    return false;
+}
+
 static void answer_topics(struct fw_request *request)
 {
     struct fw_bytes ignored;
@@ -172,12 +266,12 @@ static void answer_topics(struct fw_request *request)
         return;
     case FW_HTTP_GET:
     case FW_HTTP_HEAD:
-        if (fw_http_query_find(query, "info", &ignored))
+        if (request->head->method == FW_HTTP_HEAD || fw_http_query_find(query, "info", &ignored))
             answer_info(request);
+        else if (wants_stream(request))
+            fw_sse_session_begin(request);
         else
-            fw_request_refuse_with(request, 426,
-                                   "subscribe with a WebSocket: this resource needs Upgrade: "
-                                   "websocket");
+            fw_poll_session_begin(request);
         return;
     case FW_HTTP_OPTIONS:
     case FW_HTTP_OTHER:
@@ -200,6 +294,16 @@ bool fw_feed_answer(struct fw_request *request)
 {
     if (fw_feed_is_topics(request)) {
         answer_topics(request);
+    } else if (path_is(request, "/publish")) {
+        if (request->head->method == FW_HTTP_POST)
+            fw_batch_answer(request);
+        else
+            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+    } else if (path_is(request, "/debug/slow")) {
+        if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
+            fw_slow_answer(request);
+        else
+            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     } else if (path_is(request, "/healthz")) {
         answer_line(request, 200, "ok\n");
     } else if (path_is(request, "/readyz")) {

@@ -17,12 +17,15 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "proto/ws_handshake.h"
 #include "session/access.h"
+#include "session/command.h"
 #include "session/compress.h"
 #include "session/feed.h"
 #include "session/origin.h"
 #include "session/request.h"
+#include "session/since.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -30,6 +33,8 @@
 
 #define PENDING_BYTES_START 1024u
 #define ACCEPT_BYTES_MAX    (512u + FW_WS_DEFLATE_TEXT_BYTES)
+/* Of one topic: its position, its "false,", and a share of the names of both headers. */
+#define POSITION_HEADER_BYTES_MAX (FW_POSITION_CHARS_MAX + 6u + 64u)
 /* The first octet of a ClientHello's record (RFC 8446, section 5.1): no method begins so. */
 #define TLS_HANDSHAKE 0x16
 static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -96,6 +101,29 @@ bool fw_request_origin_allowed(const struct fw_request *request)
     return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
 }
 
+/* What a page of another origin that may connect is told before it publishes, or reads with headers
+ * of its own (Fetch, section 3.2.2). */
+static const char preflight_headers[] =
+    "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+    "Access-Control-Allow-Headers: Authorization, Content-Type, Last-Event-ID, Cache-Control\r\n"
+    "Access-Control-Max-Age: 600\r\n";
+
+static bool is_preflight(const struct fw_request *request)
+{
+    struct fw_bytes ignored;
+    return request->head->method == FW_HTTP_OPTIONS &&
+           fw_http_find(request->head, request->bytes, "origin", 0, &ignored) >= 0 &&
+           fw_http_find(request->head, request->bytes, "access-control-request-method", 0,
+                        &ignored) >= 0;
+}
+
+/* The answer may be read by the page that asks: its origin, which may connect, is said back. A page
+ * of our own needs none of it, and is not hurt by it. */
+static void note_origin(struct fw_request *request)
+{
+    fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
+}
+
 /* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
 static bool host_allowed(const struct fw_request *request)
 {
@@ -113,20 +141,46 @@ static bool wants_websocket(const struct fw_request *request)
     return fw_http_list_has(request->head, request->bytes, "upgrade", "websocket");
 }
 
+/* Continues a head, over the empty line that ends it, with where the session's topics begin: there
+ * is no other place to say so before plain messages.
+ *
+ * returns      octets that were added
+ */
+static size_t write_positions(const struct fw_session *session, const struct fw_feed_joined *joined,
+                              char *out, size_t room)
+{
+    if (session->subscriptions_count == 0)
+        return 0;
+    size_t count = fw_text_put(out, room, "Fanwire-Position: ");
+    count += fw_session_positions(session, out + count);
+    count += fw_text_put(out + count, room - count, "\r\nFanwire-Recovered: ");
+    for (unsigned i = 0; i < session->subscriptions_count; i++)
+        count += fw_text_put(out + count, room - count, "%s%s", i > 0 ? "," : "",
+                             joined->recovered[i] ? "true" : "false");
+    count += fw_text_put(out + count, room - count, "\r\n\r\n");
+    return count - 2;
+}
+
 /* Writes the 101; false when there is no memory. */
 static bool accept_websocket(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS],
-                             const char *extensions)
+                             const char *extensions, const struct fw_feed_joined *joined)
 {
     struct fw_session *session = request->session;
-    bool offered = fw_ws_handshake_offers(request->head, request->bytes, FW_PROTOCOL_PLAIN);
-    const char *protocol = offered ? FW_PROTOCOL_PLAIN : NULL;
-    uint8_t *at = fw_arena_reserve(session->host->arena, ACCEPT_BYTES_MAX);
+    bool plain = fw_ws_handshake_offers(request->head, request->bytes, FW_PROTOCOL_PLAIN);
+    const char *protocol = plain ? FW_PROTOCOL_PLAIN : NULL;
+    if (session->commands)
+        protocol = FW_COMMAND_PROTOCOL;
+    size_t room =
+        ACCEPT_BYTES_MAX + (size_t)session->subscriptions_count * POSITION_HEADER_BYTES_MAX;
+    uint8_t *at = fw_arena_reserve(session->host->arena, room);
     ssize_t count = -1;
     if (at != NULL)
         count = fw_ws_handshake_accept(accept, protocol, extensions, (char *)at, ACCEPT_BYTES_MAX);
     if (count < 0)
         return false;
-    return fw_outq_push(&session->outq, at, (size_t)count, NULL) == 0;
+    size_t whole = (size_t)count + write_positions(session, joined, (char *)at + count - 2,
+                                                   room - (size_t)count + 2);
+    return fw_outq_push(&session->outq, at, whole, NULL) == 0;
 }
 
 /* Puts what was owed before an upgrade in front of what the upgrade queued. */
@@ -146,12 +200,12 @@ static void queue_behind(struct fw_session *session, struct fw_outq *before)
 /* Lets the program decide. The 101 is queued before it is asked, so that what it sends comes
  * behind; when it says no, that is taken back, but not the answers to earlier requests. */
 static void ask_program(struct fw_request *request, const char accept[FW_WS_ACCEPT_CHARS],
-                        const char *extensions)
+                        const char *extensions, const struct fw_feed_joined *joined)
 {
     struct fw_session *session = request->session;
     struct fw_outq before = session->outq;
     fw_outq_init(&session->outq);
-    if (!accept_websocket(request, accept, extensions)) {
+    if (!accept_websocket(request, accept, extensions, joined)) {
         session->outq = before;
         fw_session_finish(session, FW_END_ABORT);
         return;
@@ -190,19 +244,20 @@ static void upgrade(struct fw_request *request)
     bool topics = session->host->rules->feed && fw_feed_is_topics(request);
     /* Before it subscribes: a subscription says how its messages are encoded. */
     bool agreed = error == 0 && fw_session_agree(session, request, extensions);
+    struct fw_feed_joined joined;
+    session->commands = error == 0 && topics &&
+                        fw_ws_handshake_offers(request->head, request->bytes, FW_COMMAND_PROTOCOL);
     if (error == 0 && topics)
-        error = fw_feed_subscribe(request);
+        error = fw_feed_subscribe(request, FW_TRANSPORT_WS, &joined);
     if (error != 0) {
-        if (error == FW_ERR_LIMIT && session->subscriptions_count == FW_SUBSCRIPTIONS_MAX)
-            fw_request_refuse_with(request, 400, "a connection has at most 128 topics");
-        else if (error == FW_ERR_LIMIT || error == -ENOMEM)
-            fw_request_refuse_with(request, 503, fw_status_text(error));
+        if (error == FW_ERR_LIMIT || error == -ENOMEM)
+            fw_feed_refuse(request, error);
         else
             refuse_request(request, error);
         return;
     }
     fw_http_session_clear(session);
-    ask_program(request, accept, agreed ? extensions : NULL);
+    ask_program(request, accept, agreed ? extensions : NULL, &joined);
 }
 
 /* It is known who sends it. */
@@ -213,12 +268,22 @@ static void answer_identified(struct fw_request *request)
         upgrade(request);
         return;
     }
-    if (request->head->method == FW_HTTP_OTHER || request->head->method == FW_HTTP_OPTIONS) {
+    bool feed = session->host->rules->feed &&
+                (fw_feed_is_topics(request) || strcmp(request->path, "/publish") == 0);
+    bool preflight = feed && is_preflight(request);
+    if (request->head->method == FW_HTTP_OTHER ||
+        (request->head->method == FW_HTTP_OPTIONS && !preflight)) {
         refuse_request(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
         return;
     }
-    if (request->head->method == FW_HTTP_POST && !fw_request_origin_allowed(request)) {
+    if ((feed || request->head->method == FW_HTTP_POST) && !fw_request_origin_allowed(request)) {
         refuse_request(request, FW_ERR_HTTP_ORIGIN);
+        return;
+    }
+    if (feed)
+        note_origin(request);
+    if (preflight) {
+        fw_request_respond(request, 204, NULL, preflight_headers, (struct fw_bytes){0});
         return;
     }
     if (session->host->rules->feed && fw_feed_answer(request))
@@ -494,9 +559,11 @@ void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t
         bytes += consumed;
         bytes_count -= consumed;
     }
-    /* Frames right behind the handshake. */
+    /* Frames right behind the handshake, or the next request behind one that waits. */
     if (bytes_count > 0 && session->phase == FW_PHASE_OPEN)
         fw_ws_session_received(session, bytes, bytes_count);
+    else if (bytes_count > 0 && session->phase == FW_PHASE_POLL)
+        fw_session_hold(session, bytes, bytes_count);
 }
 
 /* Too late: a half request is told so, a silent connection just goes. */

@@ -3,56 +3,176 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "session/json.h"
+#include "base/limits.h"
+#include "base/mem.h"
 
 #include <errno.h>
+#include <fanwire/status.h>
+#include <fanwire/types.h>
+#include <stdio.h>
+#include <string.h>
+#include <wolfssl/options.h>
+#include <wolfssl/wolfcrypt/coding.h>
+#include <wolfssl/wolfcrypt/error-crypt.h>
 
-/* Whether brackets outside of strings nest at most FW_JSON_DEPTH_MAX deep; whether they match is
- * for the parser to say. */
+static void *allocate(size_t bytes)
+{
+    return bytes == 0 ? NULL : fw_mem_alloc(bytes);
+}
+
+void fw_json_use_own_heap(void)
+{
+    json_set_alloc_funcs(allocate, fw_mem_free);
+    json_object_seed(0); /* from the kernel; a no-op once it has one */
+}
+
+/* Whether no more levels are opened than may be: jansson's parser goes down by calling itself. */
 static bool is_shallow(struct fw_bytes text)
 {
     unsigned depth = 0;
-    bool in_string = false;
+    bool quoted = false;
     for (size_t i = 0; i < text.count; i++) {
         uint8_t c = text.at[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > FW_JSON_DEPTH_MAX)
-                return false;
-        } else if ((c == '}' || c == ']') && depth > 0) {
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '[') && ++depth > FW_JSON_DEPTH_MAX)
+            return false;
+        else if (!quoted && (c == '}' || c == ']') && depth > 0)
             depth--;
-        }
     }
     return true;
 }
 
-int fw_json_object(struct fw_bytes text, json_t **object_out)
+int fw_json_parse(struct fw_bytes text, bool nul_taken, json_t **object_out)
 {
     json_error_t error;
-    if (!is_shallow(text))
-        return -EINVAL;
-    json_t *parsed = json_loadb((const char *)text.at, text.count, JSON_REJECT_DUPLICATES, &error);
-    if (parsed == NULL)
-        return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
-    if (!json_is_object(parsed)) {
-        json_decref(parsed);
-        return -EINVAL;
+    if (text.count == 0 || !is_shallow(text))
+        return FW_ERR_JSON;
+    size_t flags = JSON_REJECT_DUPLICATES | (nul_taken ? JSON_ALLOW_NUL : 0);
+    json_t *value = json_loadb((const char *)text.at, text.count, flags, &error);
+    if (value == NULL)
+        return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : FW_ERR_JSON;
+    if (!json_is_object(value)) {
+        json_decref(value);
+        return FW_ERR_JSON;
     }
-    *object_out = parsed;
+    *object_out = value;
     return 0;
 }
 
-bool fw_json_string(const json_t *object, const char *name, struct fw_bytes *value_out)
+struct fw_bytes fw_json_string(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
     if (!json_is_string(value))
-        return false;
-    *value_out =
-        (struct fw_bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
-    return true;
+        return (struct fw_bytes){0};
+    return (struct fw_bytes){(const uint8_t *)json_string_value(value), json_string_length(value)};
+}
+
+static int decode_base64(struct fw_bytes text, struct fw_bytes *payload_out, void **block_out)
+{
+    word32 count = (word32)(text.count / 4 * 3 + 3);
+    uint8_t *block = fw_mem_alloc(count);
+    if (block == NULL)
+        return -ENOMEM;
+    *block_out = block;
+    if (text.count == 0)
+        count = 0;
+    else if (text.count % 4 != 0 || Base64_Decode(text.at, (word32)text.count, block, &count) != 0)
+        return FW_ERR_COMMAND;
+    *payload_out = (struct fw_bytes){block, count};
+    return 0;
+}
+
+/* A JSON value as it is published: compact. */
+static int dump(const json_t *value, struct fw_bytes *payload_out, void **block_out)
+{
+    const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+    size_t count = json_dumpb(value, NULL, 0, flags);
+    uint8_t *block = count == 0 ? NULL : fw_mem_alloc(count);
+    if (block == NULL)
+        return -ENOMEM;
+    *block_out = block;
+    json_dumpb(value, (char *)block, count, flags);
+    *payload_out = (struct fw_bytes){block, count};
+    return 0;
+}
+
+static int read_options(const json_t *object, struct fw_publication *publication)
+{
+    const json_t *key = json_object_get(object, "key");
+    const json_t *expires = json_object_get(object, "expires");
+    if ((key != NULL && !json_is_string(key)) || (expires != NULL && !json_is_number(expires)))
+        return FW_ERR_COMMAND;
+    publication->key = fw_json_string(object, "key");
+    if (expires == NULL)
+        return 0;
+    double seconds = json_number_value(expires);
+    if (!(seconds > 0) || seconds > FW_HISTORY_AGE_MS_MAX / 1000)
+        return FW_ERR_COMMAND;
+    publication->lives_ms = seconds < 0.001 ? 1 : (uint32_t)(seconds * 1000);
+    return 0;
+}
+
+int fw_json_publication(const json_t *object, struct fw_publication *publication_out,
+                        void **block_out)
+{
+    const json_t *json = json_object_get(object, "json");
+    struct fw_bytes text = fw_json_string(object, "text");
+    struct fw_bytes base64 = fw_json_string(object, "base64");
+    *block_out = NULL;
+    *publication_out = (struct fw_publication){.payload = text, .type = FW_TEXT};
+    if ((json != NULL) + (text.at != NULL) + (base64.at != NULL) != 1)
+        return FW_ERR_COMMAND;
+    int result = read_options(object, publication_out);
+    if (result == 0 && json != NULL)
+        result = dump(json, &publication_out->payload, block_out);
+    if (result == 0 && base64.at != NULL) {
+        publication_out->type = FW_BINARY;
+        result = decode_base64(base64, &publication_out->payload, block_out);
+    }
+    return result;
+}
+
+/* What stands for an octet within quotes: itself, or an escape of up to 6. */
+static size_t escape(uint8_t c, char out[8])
+{
+    if (c == '"' || c == '\\') {
+        out[0] = '\\';
+        out[1] = (char)c;
+        return 2;
+    }
+    if (c >= 0x20) {
+        out[0] = (char)c;
+        return 1;
+    }
+    static const char digits[] = "0123456789abcdef";
+    memcpy(out, "\\u00", 4);
+    out[4] = digits[c >> 4];
+    out[5] = digits[c & 15];
+    return 6;
+}
+
+size_t fw_json_quoted_bytes(struct fw_bytes text)
+{
+    char ignored[8];
+    size_t bytes = 2;
+    for (size_t i = 0; i < text.count; i++)
+        bytes += escape(text.at[i], ignored);
+    return bytes;
+}
+
+size_t fw_json_quote(struct fw_bytes text, uint8_t *out)
+{
+    uint8_t *at = out;
+    *at++ = '"';
+    for (size_t i = 0; i < text.count; i++) {
+        char escaped[8];
+        size_t count = escape(text.at[i], escaped);
+        memcpy(at, escaped, count);
+        at += count;
+    }
+    *at++ = '"';
+    return (size_t)(at - out);
 }

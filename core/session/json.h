@@ -1,8 +1,6 @@
-/* json.h: JSON that strangers send, through jansson, with bounds that jansson does not have.
+/* json.h: JSON from strangers, bounded before it is parsed; and strings on their way out.
  *
- * Nesting is bounded before jansson sees the text, and a name that occurs twice in one object is an
- * error: of two parsers that read the same text, one would believe the first and one the last.
- * Thread: any.
+ * Thread: any, but fw_json_use_own_heap.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,19 +8,48 @@
 #define FW_SESSION_JSON_H
 
 #include "base/bytes.h"
+#include "session/session.h"
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-/* Objects and arrays inside one another: a claim is 2 deep, a set of keys 4. */
-#define FW_JSON_DEPTH_MAX 8u
+/* Makes jansson use base/mem.h, and seeds its hash. Once, before other threads use it; twice does
+ * nothing. It holds for the whole process. */
+void fw_json_use_own_heap(void);
 
-/* Parses one JSON object and nothing behind it; json_decref frees it.
+/* Parses one object of at most FW_JSON_DEPTH_MAX levels, whose keys are unique: of two parsers that
+ * read the same text, one would believe the first of two and one the last.
  *
- * errors       -EINVAL for what is not one, is too deep, or has a name twice; -ENOMEM
+ * nul_taken    whether strings may hold U+0000: a payload's may, but what is compared as a name is
+ *              handed on as C text, where it would end early
+ * object_out   the caller's reference, on success
+ * returns      0
+ * errors       FW_ERR_JSON, -ENOMEM
  */
-int fw_json_object(struct fw_bytes text, json_t **object_out);
+int fw_json_parse(struct fw_bytes text, bool nul_taken, json_t **object_out);
 
-/* A string member's octets, borrowed from the object; false when it is absent or no string. */
-bool fw_json_string(const json_t *object, const char *name, struct fw_bytes *value_out);
+/* What a command or a line of a batch publishes.
+ *
+ * object           with "text" (a string), "json" (any value) or "base64"; "key" and "expires"
+ *                  (seconds) or not
+ * publication_out  borrows from object and from *block_out
+ * block_out        the caller's to free by fw_mem_free, NULL when there is none
+ * returns          0
+ * errors           FW_ERR_COMMAND, -ENOMEM
+ */
+int fw_json_publication(const json_t *object, struct fw_publication *publication_out,
+                        void **block_out);
+
+/* The string member of a name, borrowed from the object; without one at is NULL. */
+struct fw_bytes fw_json_string(const json_t *object, const char *name);
+
+/* Octets that fw_json_quote writes; and the writing of valid UTF-8 as a JSON string.
+ *
+ * returns      octets written
+ */
+size_t fw_json_quoted_bytes(struct fw_bytes text);
+size_t fw_json_quote(struct fw_bytes text, uint8_t *out);
 
 #endif

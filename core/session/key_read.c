@@ -35,10 +35,10 @@ struct scratch {
 static bool take_member(const json_t *jwk, const char *name, struct scratch *scratch,
                         struct fw_bytes *out)
 {
-    struct fw_bytes text;
     if (json_object_get(jwk, name) == NULL)
         return true;
-    if (!fw_json_string(jwk, name, &text))
+    struct fw_bytes text = fw_json_string(jwk, name);
+    if (text.at == NULL)
         return false;
     uint8_t *at = scratch->bytes + scratch->used;
     ssize_t count = fw_base64url_decode(text, at, sizeof scratch->bytes - scratch->used);
@@ -59,8 +59,8 @@ static void strip_zeros(struct fw_bytes *number)
 
 static bool member_is(const json_t *jwk, const char *name, const char *wanted)
 {
-    struct fw_bytes value;
-    return fw_json_string(jwk, name, &value) && fw_bytes_equal(value, fw_bytes_of(wanted));
+    struct fw_bytes value = fw_json_string(jwk, name);
+    return value.at != NULL && fw_bytes_equal(value, fw_bytes_of(wanted));
 }
 
 /* The algorithm that the key's type and curve mean; -1 for one that is none of ours. */
@@ -94,7 +94,8 @@ static int read_jwk(const json_t *jwk, struct fw_key **key_out)
     if (algorithm < 0 || !is_for_signatures(jwk, algorithm))
         return FW_ERR_KEY;
     parts.algorithm = (enum fw_algorithm)algorithm;
-    if (json_object_get(jwk, "kid") != NULL && !fw_json_string(jwk, "kid", &parts.id))
+    parts.id = fw_json_string(jwk, "kid");
+    if (json_object_get(jwk, "kid") != NULL && parts.id.at == NULL)
         return FW_ERR_KEY;
     bool curve = algorithm == FW_ES256 || algorithm == FW_EDDSA;
     bool good = (algorithm != FW_HS256 || take_member(jwk, "k", &scratch, &parts.secret)) &&
@@ -136,7 +137,7 @@ static ssize_t read_jwk_set(const json_t *set, struct fw_key **keys_out)
 static ssize_t read_json(struct fw_bytes text, struct fw_key **keys_out)
 {
     json_t *object;
-    int result = fw_json_object(text, &object);
+    int result = fw_json_parse(text, false, &object);
     if (result != 0)
         return result == -ENOMEM ? result : FW_ERR_KEY;
     const json_t *set = json_object_get(object, "keys");

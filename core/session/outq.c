@@ -29,10 +29,19 @@ void fw_outq_init(struct fw_outq *outq)
     *outq = (struct fw_outq){0};
 }
 
-static void drop(struct fw_share *share)
+/* An entry's reference ends: it was sent, or (drop) it was not. */
+static void release(struct fw_share *share)
 {
     if (share != NULL)
         fw_share_drop(share);
+}
+
+static void drop(struct fw_share *share)
+{
+    if (share == NULL)
+        return;
+    fw_share_withdraw(share, false);
+    fw_share_drop(share);
 }
 
 void fw_outq_clear(struct fw_outq *outq)
@@ -171,7 +180,7 @@ bool fw_outq_skip(struct fw_outq *outq, size_t bytes)
     outq->queued_bytes -= (uint32_t)bytes;
     while (!fw_outq_empty(outq) && bytes >= outq->first_count) {
         bytes -= outq->first_count;
-        drop(outq->first_share);
+        release(outq->first_share);
         shift(outq);
     }
     if (bytes == 0)
@@ -274,5 +283,50 @@ uint32_t fw_outq_drop_unbegun(struct fw_outq *outq, bool first_begun)
         outq->first_bytes = NULL;
     }
     outq->queued_bytes = kept;
+    return messages;
+}
+
+/* Lets go of an entry; returns its messages. */
+static uint32_t discard(struct fw_outq *outq, const struct fw_outq_entry *entry)
+{
+    uint32_t messages = 0;
+    outq->queued_bytes -= entry->bytes_count;
+    if (entry->share != NULL) {
+        messages = entry->share->messages_count;
+        fw_share_withdraw(entry->share, true);
+        fw_share_drop(entry->share);
+    }
+    return messages;
+}
+
+uint32_t fw_outq_filter(struct fw_outq *outq, bool first_begun,
+                        bool (*drops)(const struct fw_outq_entry *entry, void *context),
+                        void *context)
+{
+    struct fw_outq_more *more = outq->more;
+    if (fw_outq_empty(outq))
+        return 0;
+    const struct fw_outq_entry first = {
+        .bytes = outq->first_bytes, .share = outq->first_share, .bytes_count = outq->first_count};
+    bool drops_first = !first_begun && drops(&first, context);
+    uint32_t messages = 0;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; more != NULL && i < more->count; i++) {
+        struct fw_outq_entry *entry = at(more, i);
+        if (drops(entry, context))
+            messages += discard(outq, entry);
+        else
+            *at(more, kept++) = *entry;
+    }
+    if (more != NULL && kept == 0) {
+        fw_mem_free(more);
+        outq->more = NULL;
+    } else if (more != NULL) {
+        more->count = kept;
+    }
+    if (drops_first) {
+        messages += discard(outq, &first);
+        shift(outq);
+    }
     return messages;
 }

@@ -48,7 +48,7 @@ static inline bool fw_outq_empty(const struct fw_outq *outq)
 
 void fw_outq_init(struct fw_outq *outq);
 
-/* Drops every entry. */
+/* Drops every entry; their messages count as left behind (fw_share_withdraw). */
 void fw_outq_clear(struct fw_outq *outq);
 
 /* Appends a piece. An entry with a share takes a reference of it; an arena piece that continues the
@@ -77,7 +77,8 @@ unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out,
 unsigned fw_outq_peek(const struct fw_outq *outq, struct iovec *pieces_out, unsigned pieces_max,
                       size_t bytes_max);
 
-/* Drops so many bytes from the front, and the references of the entries that were whole in them.
+/* Drops so many bytes from the front, and the references of the entries that were whole in them:
+ * they were sent.
  *
  * returns      whether the first entry that is left was cut
  */
@@ -97,7 +98,16 @@ int fw_outq_put_back(struct fw_outq *outq, struct fw_outq_entry *entries, unsign
 int fw_outq_keep(struct fw_outq *outq);
 
 /* Drops all whole entries but the first, which may be partly on the wire, and says how many
- * published messages that were. */
+ * published messages that were. They count as left behind. */
 uint32_t fw_outq_drop_unbegun(struct fw_outq *outq, bool first_begun);
+
+/* Drops the entries that `drops` says, which is asked for each from the first on, but not for one
+ * that is partly on the wire. Their messages count as dropped.
+ *
+ * returns      how many messages those were
+ */
+uint32_t fw_outq_filter(struct fw_outq *outq, bool first_begun,
+                        bool (*drops)(const struct fw_outq_entry *entry, void *context),
+                        void *context);
 
 #endif

@@ -38,6 +38,8 @@ static const char *reason_phrase(unsigned status)
         return "Method Not Allowed";
     case 408:
         return "Request Timeout";
+    case 410:
+        return "Gone";
     case 411:
         return "Length Required";
     case 413:
@@ -91,6 +93,36 @@ static const char *connection_header(const struct fw_request *request, bool keep
     return request->head->minor == 0 ? "Connection: keep-alive\r\n" : "";
 }
 
+/* What a page of another origin may do with an answer (Fetch, section 3.2); nothing without one.
+ * The origin is the request's own, which was found among those that may connect; credentials are
+ * never allowed. */
+#define ORIGIN_VALUES(request)                                                                     \
+    (request)->origin.count > 0 ? "Access-Control-Allow-Origin: " : "",                            \
+        (int)(request)->origin.count, (const char *)(request)->origin.at,                          \
+        (request)->origin.count > 0                                                                \
+            ? "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Fanwire-Position, "              \
+              "Fanwire-Topic\r\n"                                                                  \
+            : ""
+
+void fw_request_stream(struct fw_request *request, const char *content_type, const char *headers)
+{
+    struct fw_session *session = request->session;
+    size_t room = HEAD_BYTES_MAX + strlen(headers) + strlen(content_type) + request->origin.count;
+    uint8_t *at = fw_arena_reserve(session->host->arena, room);
+    fw_assert(!request->answered);
+    request->answered = true;
+    if (at == NULL) {
+        fw_session_finish(session, FW_END_ABORT);
+        return;
+    }
+    int written = snprintf((char *)at, room,
+                           "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%s"
+                           "X-Content-Type-Options: nosniff\r\nConnection: close\r\n%s%.*s%s\r\n",
+                           content_type, headers, ORIGIN_VALUES(request));
+    fw_assert(written > 0 && (size_t)written < room);
+    fw_session_queue(session, at, (size_t)written);
+}
+
 void fw_request_respond(struct fw_request *request, unsigned status, const char *content_type,
                         const char *headers, struct fw_bytes body)
 {
@@ -106,17 +138,20 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
         body.count = 0;
     else
         snprintf(length, sizeof length, "Content-Length: %zu\r\n", body.count);
-    size_t room = HEAD_BYTES_MAX + strlen(headers) + (content_type ? strlen(content_type) : 0);
+    size_t room = HEAD_BYTES_MAX + strlen(headers) + (content_type ? strlen(content_type) : 0) +
+                  request->origin.count;
     uint8_t *at = fw_arena_reserve(session->host->arena, room + body.count);
     if (at == NULL) {
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    int written = snprintf(
-        (char *)at, room, "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s\r\n",
-        status, reason_phrase(status), content_type ? "Content-Type: " : "",
-        content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
-        required_headers(session, status), connection_header(request, keep));
+    int written =
+        snprintf((char *)at, room,
+                 "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s\r\n",
+                 status, reason_phrase(status), content_type ? "Content-Type: " : "",
+                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
+                 required_headers(session, status), connection_header(request, keep),
+                 ORIGIN_VALUES(request));
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;

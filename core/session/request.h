@@ -23,6 +23,7 @@ struct fw_request {
     const uint8_t *bytes; /* of the head */
     struct fw_bytes body;
     struct fw_authorization *authorization; /* the program says who sends it, later */
+    struct fw_bytes origin; /* of a page that may read the answer, other than our own; or empty */
     bool answered;
     bool close; /* whatever the peer wishes, the connection ends after the answer */
     char path[FW_HTTP_LINE_BYTES_MAX + 1];
@@ -36,6 +37,10 @@ struct fw_request {
  */
 void fw_request_respond(struct fw_request *request, unsigned status, const char *content_type,
                         const char *headers, struct fw_bytes body);
+
+/* Queues the head of an answer whose body is what is queued from now on, until the connection is
+ * closed. */
+void fw_request_stream(struct fw_request *request, const char *content_type, const char *headers);
 
 /* The same for a mistake: its status and sentence by status.h; the connection is closed after it.
  */

@@ -7,7 +7,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "session/access.h"
+#include "session/command.h"
 #include "session/compress.h"
+#include "session/encode.h"
+#include "session/policy.h"
 #include "session/ws_client.h"
 
 #include <errno.h>
@@ -35,8 +38,11 @@ static void release_held(struct fw_session *session)
     session->held = NULL;
 }
 
-static void unsubscribe_all(struct fw_session *session)
+void fw_session_unsubscribe_all(struct fw_session *session)
 {
+    fw_session_stop_resuming(session);
+    fw_slow_leave(session);
+    session->resumes = false;
     for (unsigned i = 0; i < session->subscriptions_count; i++)
         session->host->up->unsubscribe(session, &session->subscriptions[i]);
     session->subscriptions_count = 0;
@@ -56,12 +62,14 @@ void fw_session_tell_closed(struct fw_session *session, struct fw_bytes reason)
 void fw_session_leave(struct fw_session *session)
 {
     fw_assert(session->phase == FW_PHASE_DONE);
-    unsubscribe_all(session);
+    fw_session_unsubscribe_all(session);
     release_held(session);
     if (session->upgraded)
         fw_ws_decoder_clear(&session->in.decoder);
     else if (fw_session_is_client(session))
         fw_ws_client_clear(session);
+    else if (session->polls)
+        fw_poll_session_clear(session);
     else
         fw_http_session_clear(session);
     fw_session_disagree(session);
@@ -106,6 +114,10 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     case FW_PHASE_CLOSING:
         fw_ws_session_received(session, bytes, bytes_count);
         break;
+    case FW_PHASE_POLL:
+        fw_session_hold(session, bytes, bytes_count); /* the next request */
+        break;
+    case FW_PHASE_STREAM:
     case FW_PHASE_DONE:
         break;
     }
@@ -152,6 +164,12 @@ void fw_session_timer(struct fw_session *session)
     case FW_PHASE_CLOSING:
         fw_ws_session_timer(session);
         break;
+    case FW_PHASE_STREAM:
+        fw_sse_session_timer(session);
+        break;
+    case FW_PHASE_POLL:
+        fw_poll_session_timer(session);
+        break;
     case FW_PHASE_DONE:
         fw_session_finish(session, FW_END_ABORT);
         break;
@@ -175,8 +193,10 @@ void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
         close_stopping(session);
-    } else if (session->phase == FW_PHASE_HTTP) {
+    } else if (session->phase == FW_PHASE_HTTP || session->phase == FW_PHASE_STREAM) {
         fw_session_finish(session, FW_END_CLOSE);
+    } else if (session->phase == FW_PHASE_POLL) {
+        fw_poll_session_timer(session); /* its answer says that nothing came */
     }
 }
 
@@ -193,7 +213,8 @@ void fw_session_weigh(struct fw_session *session)
 {
     const struct fw_session_rules *rules = session->host->rules;
     bool behind = session->phase == FW_PHASE_OPEN && rules->output_slow_bytes != 0 &&
-                  session->outq.queued_bytes > rules->output_slow_bytes;
+                  session->outq.queued_bytes > rules->output_slow_bytes &&
+                  !fw_session_may_lag(session);
     if (behind && !session->behind)
         fw_session_set_timer(session, FW_SLOW_MS);
     session->behind = behind;
@@ -206,7 +227,10 @@ void fw_session_end_slow(struct fw_session *session, const char *why)
     session->host->slow_closed++;
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
                 "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
-    fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+    if (session->phase == FW_PHASE_OPEN)
+        fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+    else
+        fw_session_finish(session, FW_END_CLOSE);
 }
 
 static struct fw_session_held *held_of(struct fw_session *session)
@@ -280,8 +304,16 @@ void fw_session_drained(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_DONE || session->waits)
         return;
-    if (session->phase != FW_PHASE_HTTP)
+    fw_slow_leave(session);
+    if (session->resumes)
+        fw_session_resume(session);
+    if (session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_CLOSING)
         fw_ws_session_drained(session);
+    if (session->phase == FW_PHASE_POLL) {
+        if (!session->answered)
+            return; /* what is held is the next request's */
+        fw_poll_session_answered(session);
+    }
     struct fw_session_held *held = session->held;
     session->held = NULL;
     if (session->wants_drain && session->phase == FW_PHASE_OPEN) {
@@ -325,28 +357,96 @@ void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t b
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
+static void end_starved(struct fw_session *session)
+{
+    if (session->phase == FW_PHASE_OPEN)
+        fw_ws_session_fail(session, 1011, "out of memory");
+    else
+        fw_session_finish(session, FW_END_ABORT);
+}
+
+void fw_session_deliver_behind(struct fw_subscription *subscription, struct fw_share *head,
+                               struct fw_share *share)
+{
+    struct fw_session *session = subscription->subscriber;
+    struct fw_outq *outq = &session->outq;
+    size_t head_bytes = head == NULL ? 0 : head->bytes_count;
+    switch (fw_session_admit(session, subscription, share, head_bytes + share->bytes_count)) {
+    case FW_ADMITTED:
+        break;
+    case FW_DROPPED:
+        return;
+    case FW_TOO_SLOW:
+        fw_session_end_slow(session, "its budget is used up");
+        return;
+    }
+    if (FW_UNLIKELY((head != NULL && fw_outq_push(outq, head->bytes, head_bytes, head) != 0) ||
+                    fw_outq_push(outq, share->bytes, share->bytes_count, share) != 0)) {
+        fw_share_withdraw(share, false);
+        end_starved(session);
+        return;
+    }
+    /* The peer's window has it now; our own context does not, and must not refer behind it. */
+    if (subscription->encoding != 0)
+        session->stale = true;
+    if (FW_UNLIKELY(outq->queued_bytes > session->host->rules->output_soft_bytes))
+        fw_slow_enter(session, subscription);
+    session->host->up->changed(session);
+}
+
 /* A subscriber may be ended inside a fan-out, but stays in its topic until the end of the turn
  * (fw_session_leave): what comes for it until then is passed over. */
 void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *share)
 {
     struct fw_session *session = subscription->subscriber;
-    if (FW_UNLIKELY(session->phase != FW_PHASE_OPEN))
-        return;
-    uint32_t queued = session->outq.queued_bytes;
-    if (FW_UNLIKELY(share == NULL)) {
-        fw_ws_session_fail(session, 1011, "out of memory");
-    } else if (FW_UNLIKELY(queued > 0 && (uint64_t)queued + share->bytes_count >
-                                             session->host->rules->output_bytes_max)) {
-        fw_session_end_slow(session, "its budget is used up");
-    } else if (FW_UNLIKELY(fw_outq_push(&session->outq, share->bytes, share->bytes_count, share) !=
-                           0)) {
-        fw_ws_session_fail(session, 1011, "out of memory");
-    } else {
-        /* The peer's window has it now; our own context does not, and must not refer behind it. */
-        if (subscription->encoding != 0)
-            session->stale = true;
-        session->host->up->changed(session);
+    bool goes_on = session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_STREAM;
+    if (FW_LIKELY(goes_on && share != NULL))
+        fw_session_deliver_behind(subscription, NULL, share);
+    else if (share != NULL)
+        fw_share_withdraw(share, false);
+    else if (goes_on)
+        end_starved(session);
+}
+
+void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,
+                                size_t msgs_count)
+{
+    session->host->hub->delivered_messages += msgs_count;
+    atomic_fetch_add_explicit(&topic->delivered, msgs_count, memory_order_relaxed);
+}
+
+void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)
+{
+    struct fw_session *session = subscription->subscriber;
+    switch ((enum fw_session_phase)session->phase) {
+    case FW_PHASE_OPEN:
+        if (session->commands)
+            fw_command_tell_gap(subscription, offset);
+        else /* a plain message has no room for the news */
+            fw_ws_session_fail(session, 4410, "the history no longer reaches: subscribe anew");
+        break;
+    case FW_PHASE_STREAM:
+        fw_sse_session_tell_gap(subscription, offset);
+        break;
+    case FW_PHASE_POLL:
+        fw_poll_session_tell_gap(subscription, offset);
+        break;
+    case FW_PHASE_HTTP:
+    case FW_PHASE_CLOSING:
+    case FW_PHASE_DONE:
+        break;
     }
+}
+
+void fw_session_deliver_singly(struct fw_session *session, struct fw_subscription *subscription,
+                               struct fw_msg *const *msgs, size_t msgs_count)
+{
+    if (session->phase == FW_PHASE_STREAM)
+        fw_sse_session_deliver(session, subscription, msgs, msgs_count);
+    else if (session->phase == FW_PHASE_POLL && !session->answered)
+        fw_poll_session_deliver(session, subscription, msgs, msgs_count);
+    else
+        fw_topic_withdraw(subscription->local->topic, (uint32_t)msgs_count, false);
 }
 
 static struct fw_subscription *find_subscription(struct fw_session *session, struct fw_bytes topic)
@@ -384,6 +484,14 @@ static int reserve_subscription(struct fw_session *session)
 
 int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
 {
+    static const struct fw_since now = {.kind = FW_SINCE_NOW};
+    struct fw_joined ignored;
+    return fw_session_join(session, topic, &now, FW_TRANSPORT_WS, false, &ignored);
+}
+
+int fw_session_join(struct fw_session *session, struct fw_bytes topic, const struct fw_since *since,
+                    enum fw_transport transport, bool singly, struct fw_joined *joined_out)
+{
     if (!fw_topic_name_valid(topic))
         return FW_ERR_TOPIC;
     if (find_subscription(session, topic) != NULL)
@@ -394,11 +502,18 @@ int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic)
     if (result != 0)
         return result;
     struct fw_subscription *subscription = &session->subscriptions[session->subscriptions_count];
-    *subscription = (struct fw_subscription){.subscriber = session, .encoding = session->encoding};
-    result = session->host->up->subscribe(session, topic, subscription);
-    if (result == 0)
-        session->subscriptions_count++;
-    return result;
+    *subscription = (struct fw_subscription){.subscriber = session,
+                                             .encoding = session->commands ? FW_ENCODING_COMMANDS
+                                                                           : session->encoding,
+                                             .transport = (uint8_t)transport,
+                                             .singly = singly};
+    result = session->host->up->subscribe(session, topic, since, subscription, joined_out);
+    if (result != 0)
+        return result;
+    session->subscriptions_count++;
+    if (subscription->state == FW_SUBSCRIPTION_BEHIND)
+        fw_session_resume(session);
+    return 0;
 }
 
 int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic)

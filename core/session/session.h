@@ -5,10 +5,12 @@
  * makes it a WebSocket (ws_session.c).
  *
  *   HTTP --upgrade accepted--> OPEN --we close--> CLOSING --peer's close--> DONE
- *     |                          |                   |
- *     |  answered, no keep-alive | peer's close,     | time is up
- *     |  or malformed            | failure, its end  v
- *     +------------------------->+----------------> DONE
+ *   |  |                         |                   |
+ *   |  |  answered, no keep-alive| peer's close,     | time is up
+ *   |  |  or malformed           | failure, its end  v
+ *   |  +------------------------>+----------------> DONE
+ *   +--GET of a topic: an event stream--> STREAM --its end--> DONE     (sse_session.c)
+ *   +--any other GET of a topic--> POLL --answered--> HTTP, or DONE    (longpoll_session.c)
  *
  * In DONE input is swallowed; `end` says what becomes of the socket once the queue is flushed. The
  * connection (net/conn) embeds the session, and looks at `outq` and `end` after `changed` was
@@ -29,6 +31,7 @@
 #include "proto/ws_frame.h"
 #include "session/outq.h"
 #include "session/rate.h"
+#include "session/slow.h"
 
 #include <assert.h>
 #include <fanwire/pubsub.h>
@@ -66,6 +69,19 @@ struct fw_session_rules {
     const char *const *allow_hosts;   /* the same */
 };
 
+/* What is published. */
+struct fw_publication {
+    struct fw_bytes payload;
+    struct fw_bytes key; /* what it is news of; empty: of the topic */
+    uint32_t lives_ms;   /* 0: for ever */
+    uint8_t type;
+};
+
+/* What a page says besides its messages. */
+struct fw_taken {
+    uint64_t missed; /* messages that were gone before they were taken */
+};
+
 /* What sessions ask of the floors above. */
 struct fw_session_upward {
     /* The session has output or an end: flush it at the end of the turn. */
@@ -96,12 +112,22 @@ struct fw_session_upward {
     uint64_t (*wall_s)(struct fw_session *session);
 
     /* Topics, shared by all workers. */
-    int (*publish)(struct fw_session *session, struct fw_bytes topic, uint8_t type,
-                   struct fw_bytes payload, struct fw_published *published_out);
+    int (*publish)(struct fw_session *session, struct fw_bytes topic,
+                   const struct fw_publication *publication, struct fw_published *published_out);
     int (*subscribe)(struct fw_session *session, struct fw_bytes topic,
-                     struct fw_subscription *subscription);
+                     const struct fw_since *since, struct fw_subscription *subscription,
+                     struct fw_joined *joined_out);
+    /* The next page of a subscription that is BEHIND: up to FW_PAGE_MESSAGES_MAX references, whose
+     * count is returned. Its state and `next` are then those of who has them. */
+    size_t (*page)(struct fw_session *session, struct fw_subscription *subscription,
+                   struct fw_msg **msgs_out, struct fw_taken *taken_out);
+    /* The same for who got the messages before `next` from elsewhere. */
+    void (*reached)(struct fw_session *session, struct fw_subscription *subscription,
+                    uint64_t next);
     void (*unsubscribe)(struct fw_session *session, struct fw_subscription *subscription);
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
+    /* Who is slow on a worker, shortly ago; false when there is no such worker. */
+    bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 
@@ -130,7 +156,8 @@ struct fw_session_host {
     const struct fw_session_upward *up;
     struct fw_arena *arena;           /* reset when the turn's sends are settled */
     struct fw_compressor *compressor; /* NULL: nothing is compressed */
-    struct fw_access *access;         /* NULL: everybody may do everything */
+    struct fw_hub *hub;
+    struct fw_access *access; /* NULL: everybody may do everything */
     struct fw_log *log;
     void *context; /* the program's, for fw_conn_context */
     uint64_t now_ms;
@@ -143,9 +170,23 @@ struct fw_session_host {
     uint64_t slow_closed;
     uint64_t rate_limited;
     uint32_t retry_ms_max; /* who is closed by a stop is told to wait so long at most; 0: no hint */
+    uint64_t dropped_messages; /* by policies */
+    struct fw_slow_list slow;
+
+    struct fw_session **resuming; /* resume.c: those that wait for a page */
+    uint32_t resuming_count;
+    uint32_t resuming_capacity;
+    uint32_t resuming_next;
 };
 
-enum fw_session_phase { FW_PHASE_HTTP, FW_PHASE_OPEN, FW_PHASE_CLOSING, FW_PHASE_DONE };
+enum fw_session_phase {
+    FW_PHASE_HTTP,
+    FW_PHASE_OPEN,
+    FW_PHASE_CLOSING,
+    FW_PHASE_STREAM,
+    FW_PHASE_POLL,
+    FW_PHASE_DONE
+};
 
 /* What becomes of the socket once the queue is flushed. */
 enum fw_session_end {
@@ -178,6 +219,7 @@ struct fw_session {
         struct fw_http_pending *pending; /* FW_PHASE_HTTP; NULL between whole requests */
         struct fw_ws_dial *dial;         /* the same of a client */
         struct fw_ws_decoder decoder;    /* later */
+        struct fw_poll *poll; /* FW_PHASE_POLL, and until it is left: longpoll_session.c */
     } in;
     struct fw_session_held *held;
     struct fw_ws_deflate_context *context; /* compression that remembers; NULL for nearly all */
@@ -191,20 +233,26 @@ struct fw_session {
     uint8_t phase;
     uint8_t end;
     uint8_t subscriptions_count;
-    uint8_t encoding;   /* of what is sent to many: 0, or the compressed one agreed on */
-    bool blocked : 1;   /* set by conn: the socket is full */
-    bool begun : 1;     /* set by conn: part of the queue's first entry is on the wire */
-    bool upgraded : 1;  /* `in` is the decoder */
-    bool told_open : 1; /* the program knows of it, and has not been told of its close */
+    uint8_t encoding;     /* of what is sent to many: 0, or the one agreed on */
+    uint32_t resuming_at; /* its place in the host's list, from 1; 0: none */
+    bool blocked : 1;     /* set by conn: the socket is full */
+    bool begun : 1;       /* set by conn: part of the queue's first entry is on the wire */
+    bool upgraded : 1;    /* `in` is the decoder */
+    bool told_open : 1;   /* the program knows of it, and has not been told of its close */
     bool ping_sent : 1;
     bool wants_drain : 1; /* somebody was told FW_ERR_BUSY */
     bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
     bool deflate : 1;     /* permessage-deflate is agreed on */
     bool stale : 1;       /* the peer was sent what `context` does not know of */
     bool waits : 1;       /* its request is set aside until it is known who it is */
+    bool resumes : 1;     /* one of its subscriptions is behind */
+    bool polls : 1;       /* `in` is the poll */
+    bool answered : 1;    /* the poll has its answer: it goes on once that is sent */
+    bool commands : 1;    /* it speaks fanwire.v1 */
+    bool slow : 1;        /* slow.h */
     bool behind : 1;      /* set by conn: too much is owed; the timer rings when it was too long */
 };
-static_assert(sizeof(struct fw_session) <= 152, "what an idle connection pays for its session");
+static_assert(sizeof(struct fw_session) <= 160, "what an idle connection pays for its session");
 
 /* Makes a session ready to be received from; sets its handshake timer. */
 void fw_session_init(struct fw_session *session, struct fw_session_host *host);
@@ -248,6 +296,30 @@ void fw_session_deliver(struct fw_subscription *subscription, struct fw_share *s
  */
 int fw_session_subscribe(struct fw_session *session, struct fw_bytes topic);
 int fw_session_unsubscribe(struct fw_session *session, struct fw_bytes topic);
+
+/* The same, beginning where `since` says. singly: hub.h. */
+int fw_session_join(struct fw_session *session, struct fw_bytes topic, const struct fw_since *since,
+                    enum fw_transport transport, bool singly, struct fw_joined *joined_out);
+
+/* Ends all subscriptions; not inside a fan-out. */
+void fw_session_unsubscribe_all(struct fw_session *session);
+
+/* ---- resume.c -------------------------------------------------------------------------------- */
+
+/* Hands pages to those that wait for one, within a turn's bounds. Some may be left waiting
+ * (host->resuming_count). */
+void fw_session_catch_up(struct fw_session_host *host);
+
+/* The session is behind, or not any more; and its queue is empty. */
+void fw_session_resume(struct fw_session *session);
+void fw_session_stop_resuming(struct fw_session *session);
+
+/* The hub's deliver_msgs. */
+void fw_session_deliver_msgs(struct fw_subscription *subscription, struct fw_msg *const *msgs,
+                             size_t msgs_count);
+
+/* Frees what the host's sessions shared; none is left. */
+void fw_session_host_clear(struct fw_session_host *host);
 
 /* ---- for the session files ------------------------------------------------------------------- */
 
@@ -293,6 +365,39 @@ static inline uint32_t fw_session_mask_key(struct fw_session *session)
     session->host->up->random(session, (uint8_t *)&key, sizeof key);
     return key;
 }
+
+/* Queues a share behind another of the same message, or NULL, by the topic's policy. The session is
+ * OPEN or a STREAM. */
+void fw_session_deliver_behind(struct fw_subscription *subscription, struct fw_share *head,
+                               struct fw_share *share);
+
+/* Messages were given to a session, besides those of a fan-out: they count. */
+void fw_session_count_delivered(struct fw_session *session, struct fw_topic *topic,
+                                size_t msgs_count);
+
+/* What a subscriber was to get is gone: it is told, never left with a silent gap.
+ *
+ * offset       of the last message that is gone: it goes on behind it
+ */
+void fw_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
+
+/* Messages for a subscription that is `singly`: an event stream of several topics, a long poll. */
+void fw_session_deliver_singly(struct fw_session *session, struct fw_subscription *subscription,
+                               struct fw_msg *const *msgs, size_t msgs_count);
+
+/* sse_session.c */
+void fw_sse_session_timer(struct fw_session *session);
+void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
+void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
+                            struct fw_msg *const *msgs, size_t msgs_count);
+
+/* longpoll_session.c */
+void fw_poll_session_timer(struct fw_session *session);
+void fw_poll_session_answered(struct fw_session *session);
+void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
+void fw_poll_session_clear(struct fw_session *session);
+void fw_poll_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
+                             struct fw_msg *const *msgs, size_t msgs_count);
 
 /* http_session.c */
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);

@@ -51,8 +51,8 @@ static int parse_part(struct fw_bytes part, json_t **object_out)
     ssize_t count = fw_base64url_decode(part, decoded, sizeof decoded);
     if (count <= 0)
         return FW_ERR_TOKEN_MALFORMED;
-    int result = fw_json_object((struct fw_bytes){decoded, (size_t)count}, object_out);
-    return result == -EINVAL ? FW_ERR_TOKEN_MALFORMED : result;
+    int result = fw_json_parse((struct fw_bytes){decoded, (size_t)count}, false, object_out);
+    return result == FW_ERR_JSON ? FW_ERR_TOKEN_MALFORMED : result;
 }
 
 /* ---- the header ------------------------------------------------------------------------------ */
@@ -61,11 +61,11 @@ static int parse_part(struct fw_bytes part, json_t **object_out)
  * meant. A lone key that has no id of its own (PEM, a secret) takes every kid. */
 static const struct fw_key *choose_key(const struct fw_token_rules *rules, const json_t *header)
 {
-    struct fw_bytes kid;
+    struct fw_bytes kid = fw_json_string(header, "kid");
     const struct fw_key *lone = rules->keys_count == 1 ? rules->keys[0] : NULL;
     if (json_object_get(header, "kid") == NULL)
         return lone;
-    if (!fw_json_string(header, "kid", &kid))
+    if (kid.at == NULL)
         return NULL;
     if (lone != NULL && lone->parts.id.count == 0)
         return lone;
@@ -78,11 +78,10 @@ static const struct fw_key *choose_key(const struct fw_token_rules *rules, const
 
 static bool type_valid(const json_t *header)
 {
-    struct fw_bytes type;
     if (json_object_get(header, "typ") == NULL)
         return true;
-    return fw_json_string(header, "typ", &type) &&
-           (fw_bytes_equal_lower(type, "jwt") || fw_bytes_equal_lower(type, "at+jwt"));
+    struct fw_bytes type = fw_json_string(header, "typ");
+    return fw_bytes_equal_lower(type, "jwt") || fw_bytes_equal_lower(type, "at+jwt");
 }
 
 static int check_header(const struct fw_token_rules *rules, const json_t *header,
@@ -90,10 +89,9 @@ static int check_header(const struct fw_token_rules *rules, const json_t *header
 {
     static const char *const names[] = {
         [FW_HS256] = "HS256", [FW_RS256] = "RS256", [FW_ES256] = "ES256", [FW_EDDSA] = "EdDSA"};
-    struct fw_bytes algorithm;
+    struct fw_bytes algorithm = fw_json_string(header, "alg");
     /* We know no extension, so none may be critical (RFC 7515, section 4.1.11). */
-    if (json_object_get(header, "crit") != NULL || !type_valid(header) ||
-        !fw_json_string(header, "alg", &algorithm))
+    if (json_object_get(header, "crit") != NULL || !type_valid(header) || algorithm.at == NULL)
         return FW_ERR_TOKEN_MALFORMED;
     const struct fw_key *key = choose_key(rules, header);
     if (key == NULL)
@@ -222,8 +220,8 @@ static bool read_name(const json_t *claims, struct fw_bytes *name_out)
 {
     if (json_object_get(claims, "sub") == NULL)
         return true;
-    return fw_json_string(claims, "sub", name_out) &&
-           name_out->count <= FW_PRINCIPAL_NAME_BYTES_MAX;
+    *name_out = fw_json_string(claims, "sub");
+    return name_out->at != NULL && name_out->count <= FW_PRINCIPAL_NAME_BYTES_MAX;
 }
 
 static int make_principal(const json_t *claims, uint64_t expires_s,

@@ -236,8 +236,8 @@ static void open_session(struct fw_session *session)
     fw_ws_dial_destroy(dial);
 }
 
-/* How much more of a refusal's body is worth waiting for. A body of no announced size is what came
- * with the head, unless the connection's end is its end. */
+/* How much of a refusal's body is waited for, and told. One whose size nobody announced is passed
+ * over (chunks would have to be taken apart), unless the connection's end is its end. */
 static size_t body_wanted(const struct fw_http_head *head)
 {
     if (head->has_length)
@@ -338,12 +338,11 @@ void fw_ws_client_clear(struct fw_session *session)
         return;
     session->in.dial = NULL;
     struct fw_response response = response_of(dial);
-    if (dial->answered) {
+    if (dial->answered && dial->head.status != 101) {
         size_t body_at = dial->at + dial->head_bytes;
-        size_t body_bytes = dial->count - body_at;
-        response.body = (struct fw_bytes){dial->bytes + body_at, body_bytes < FW_REFUSAL_BYTES_MAX
-                                                                     ? body_bytes
-                                                                     : FW_REFUSAL_BYTES_MAX};
+        size_t came = dial->count - body_at;
+        size_t wanted = body_wanted(&dial->head);
+        response.body = (struct fw_bytes){dial->bytes + body_at, came < wanted ? came : wanted};
     }
     session->host->up->failed(session, dial->status == 0 ? FW_ERR_CLOSED : dial->status,
                               dial->answered ? &response : NULL);

@@ -13,6 +13,7 @@
 #include "proto/mask.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
+#include "session/command.h"
 #include "session/compress.h"
 
 #include <errno.h>
@@ -188,6 +189,11 @@ static void got_failure(struct fw_session *session, int status)
 static void tell_message(struct fw_session *session, const struct fw_ws_event *event)
 {
     struct fw_session_host *host = session->host;
+    if (session->commands) {
+        fw_command_received(session, event->opcode,
+                            (struct fw_bytes){event->bytes, event->bytes_count});
+        return;
+    }
     host->messages_received++;
     host->told = (struct fw_session_told){
         .session = session,

@@ -335,7 +335,7 @@ int fw_client_connect(fw_client *client, const char *url, const struct fw_connec
     }
     if (atomic_load(&client->stopping))
         return FW_ERR_CLOSED;
-    struct fw_errand *errand;
+    struct fw_errand *errand = NULL;
     result = make_errand(&parsed, &wanted, &errand);
     if (result != 0)
         return result;

@@ -101,6 +101,7 @@ void fw_conns_clear(struct fw_conns *conns)
         conn->flags = 0;
         conns->live_count--;
     }
+    fw_session_host_clear(&conns->host);
     fw_conns_tls_destroy(conns);
     drop_pieces(conns);
     fw_arena_clear(&conns->arena);
@@ -237,9 +238,11 @@ static void launch(struct fw_conns *conns, struct fw_conn *conn, struct fw_outq 
                                                                 .begun = begun,
                                                                 .behind = conn->session.behind};
     conns->pieces_count += count;
-    if (wire == &conn->session.outq)
-        conn->session.begun = false;
-    conn->session.behind = false;
+    /* Of what a TLS session owes, the wire has only a part: seal says what is begun. */
+    bool all = wire == &conn->session.outq;
+    conn->session.begun = !all && begun;
+    conn->session.behind = !all && conn->session.behind &&
+                           conn->session.outq.queued_bytes > conns->host.rules->output_slow_bytes;
     fw_engine_send(conns->engine, conn->slot, vectors, count);
 }
 
@@ -259,7 +262,8 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
     struct fw_session *session = &conn->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain)
+        if (session->held != NULL || session->wants_drain || session->resumes ||
+            session->answered || session->slow)
             fw_session_drained(session);
         steer(conns, conn);
         return false;
@@ -316,7 +320,8 @@ static bool flush(struct fw_conns *conns, struct fw_conn *conn)
     /* More pieces than one send takes, an end, or somebody who waits for the queue to be empty: the
      * program, input set aside, or the receiving that was paused. */
     return !fw_outq_empty(&session->outq) || !fw_outq_empty(wire) || session->end != FW_END_NOT ||
-           session->held != NULL || session->wants_drain || (conn->flags & CONN_PAUSED);
+           session->held != NULL || session->wants_drain || session->resumes || session->answered ||
+           session->slow || (conn->flags & CONN_PAUSED);
 }
 
 /* Arena bytes that stay queued beyond this turn move to the heap. */
@@ -361,6 +366,22 @@ static inline struct fw_conns *enter(void *owner)
     return conns;
 }
 
+int fw_conn_begin_tls(struct fw_conn *conn, struct fw_tls_context *context, const char *host)
+{
+    int result = fw_conn_tls_begin(fw_conn_table(conn), conn, context, host);
+    if (result == 0)
+        conn->flags |= CONN_TLS;
+    return result;
+}
+
+static void accept_tls(struct fw_conns *conns, struct fw_conn *conn)
+{
+    struct fw_tls_context *context = fw_conns_tls_take_context(conns);
+    if (fw_conn_begin_tls(conn, context, NULL) != 0)
+        fw_session_finish(&conn->session, FW_END_ABORT);
+    fw_tls_context_drop(context);
+}
+
 static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct fw_conns *conns = enter(owner);
@@ -371,13 +392,8 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     *conn = (struct fw_conn){.slot = slot, .tag = tag, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
-    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS)) {
-        conn->flags |= CONN_TLS;
-        if (fw_conn_tls_accept(conns, conn) != 0) {
-            conn->flags &= (uint8_t)~CONN_TLS;
-            fw_session_finish(&conn->session, FW_END_ABORT);
-        }
-    }
+    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS))
+        accept_tls(conns, conn);
     conns->on_opened(conns->owner, conn);
 }
 

@@ -33,13 +33,14 @@ struct fw_conn {
     uint32_t tag;  /* what it was handed over with */
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 192, "what an idle connection pays in all, but its slot");
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u
 
 struct fw_flight;    /* conn.c */
 struct fw_conns_tls; /* conn_tls.h */
+struct fw_tls_context;
 
 struct fw_conns {
     struct fw_session_host host;
@@ -93,6 +94,15 @@ int fw_conns_wait_ms(const struct fw_conns *conns);
  * returns      where to go on; slots_max when all were told
  */
 uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count);
+
+/* Puts TLS between a connection that was just adopted and its session, in the context's role. A
+ * client's hello is queued at once, and what its session queues waits for the handshake's end.
+ *
+ * context      shared; the table has fw_conns_tls_create behind it
+ * host         client: see fw_tls_create
+ * errors       of fw_tls_create; the connection is as it was
+ */
+int fw_conn_begin_tls(struct fw_conn *conn, struct fw_tls_context *context, const char *host);
 
 /* For the session's upward calls. */
 bool fw_conn_keep(struct fw_session *session);

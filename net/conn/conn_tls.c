@@ -464,12 +464,9 @@ int fw_conn_tls_begin(struct fw_conns *conns, struct fw_conn *conn, struct fw_tl
     return 0;
 }
 
-int fw_conn_tls_accept(struct fw_conns *conns, struct fw_conn *conn)
+struct fw_tls_context *fw_conns_tls_take_context(const struct fw_conns *conns)
 {
-    struct fw_tls_context *context = fw_tls_place_take(conns->tls->place);
-    int status = fw_conn_tls_begin(conns, conn, context, NULL);
-    fw_tls_context_drop(context);
-    return status;
+    return fw_tls_place_take(conns->tls->place);
 }
 
 void fw_conn_tls_end(struct fw_conns *conns, struct fw_conn *conn)

@@ -50,7 +50,7 @@ struct fw_conns_tls_stats {
 
 /* Lets the table serve TLS: connections whose tag has FW_CONN_TAG_TLS.
  *
- * place        borrowed: where each takes its context
+ * place        borrowed: where each takes its context; NULL in a table of clients
  * errors       -ENOMEM
  */
 int fw_conns_tls_create(struct fw_conns *conns, struct fw_tls_place *place);
@@ -65,15 +65,12 @@ const struct fw_tls *fw_conn_tls(const struct fw_conn *conn);
 
 /* ---- for conn.c ---- */
 
-/* A connection begins: as a server by the place's context; with `context`, in its role. A client's
- * hello is queued at once, and what its session queues waits until the handshake is done.
- *
- * host         client: see fw_tls_create
- * errors       of fw_tls_create
- */
-int fw_conn_tls_accept(struct fw_conns *conns, struct fw_conn *conn);
+/* See fw_conn_begin_tls. */
 int fw_conn_tls_begin(struct fw_conns *conns, struct fw_conn *conn, struct fw_tls_context *context,
                       const char *host);
+
+/* shares the context for servers' connections: the caller drops it. */
+struct fw_tls_context *fw_conns_tls_take_context(const struct fw_conns *conns);
 
 /* It is gone. */
 void fw_conn_tls_end(struct fw_conns *conns, struct fw_conn *conn);

@@ -2,8 +2,8 @@
  *
  * The choice is made by trying: two small engines of the wanted kind are made on this thread, one
  * accepts a connection and hands it to the other, bytes go there and back, the peer's end is seen
- * and the slot dies. What a container's seccomp filter, a sysctl or an old kernel forbids shows
- * there.
+ * and the slot dies, and the other connects, too. What a container's seccomp filter, a sysctl or an
+ * old kernel forbids shows there.
  *
  * SPDX-License-Identifier: Apache-2.0
  */

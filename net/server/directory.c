@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/server/holdings.h"
 
 #include <errno.h>
 #include <fanwire/status.h>
@@ -24,6 +25,14 @@ void fw_directory_init(struct fw_directory *directory, const uint64_t random[3],
         pthread_mutex_init(&directory->shards[i].lock, NULL);
         fw_map_init(&directory->shards[i].topics, directory->key);
     }
+}
+
+void fw_directory_set_rules(struct fw_directory *directory, const struct fw_topic_rules *rules,
+                            size_t rules_count, uint64_t held_bytes_max)
+{
+    directory->rules = rules;
+    directory->rules_count = rules_count;
+    directory->held_bytes_max = held_bytes_max;
 }
 
 static inline struct fw_topic *topic_of(struct fw_map_node *node)
@@ -62,7 +71,7 @@ static struct fw_shard *lock_shard(struct fw_directory *directory, struct fw_byt
 
 /* Frees the topic of a full shard that was left alone for longest; nobody may be on it, and nothing
  * on its way. A later use of its name begins a new epoch. */
-static bool evict(struct fw_shard *shard)
+static bool evict(struct fw_directory *directory, struct fw_shard *shard)
 {
     struct fw_topic *oldest = NULL;
     for (size_t i = 0; i < shard->topics.buckets_count; i++) {
@@ -76,6 +85,7 @@ static bool evict(struct fw_shard *shard)
     if (oldest == NULL)
         return false;
     fw_map_remove(&shard->topics, &oldest->node);
+    fw_directory_forget(directory, shard, oldest);
     fw_topic_destroy(oldest);
     return true;
 }
@@ -89,12 +99,13 @@ static int find_or_create(struct fw_directory *directory, struct fw_shard *shard
         *topic_out = topic_of(node);
         return 0;
     }
-    if (shard->topics.count >= directory->topics_per_shard_max && !evict(shard))
+    if (shard->topics.count >= directory->topics_per_shard_max && !evict(directory, shard))
         return FW_ERR_LIMIT;
     uint64_t epoch = directory->epoch + atomic_fetch_add(&directory->created, 1);
     struct fw_topic *topic = fw_topic_create(name, epoch, directory->workers_count);
     if (topic == NULL)
         return -ENOMEM;
+    topic->rules = fw_topic_rules_find(directory->rules, directory->rules_count, name);
     if (fw_map_add(&shard->topics, &topic->node, hash) != 0) {
         fw_topic_destroy(topic);
         return -ENOMEM;
@@ -151,18 +162,27 @@ static void send_posts(struct fw_directory *directory, struct fw_topic *topic,
     }
 }
 
-static int publish_locked(struct fw_directory *directory, struct fw_topic *topic,
-                          struct fw_msg *msg, uint64_t *wake_out,
+static int publish_locked(struct fw_directory *directory, struct fw_shard *shard,
+                          struct fw_topic *topic, struct fw_msg *msg, uint64_t *wake_out,
                           struct fw_published *published_out)
 {
     struct fw_post *posts;
     unsigned posts_count;
+    bool holds = topic->rules->history_count > 0;
+    if (holds && fw_history_reserve(&topic->history, topic->rules) != 0)
+        return -ENOMEM;
     int result = prepare_posts(directory, topic, msg, &posts, &posts_count);
     if (result != 0)
         return result;
+    msg->topic = topic;
     msg->offset = ++topic->offset;
+    msg->published_ms = (uint32_t)topic->used_ms;
+    topic->owed += topic->subscribers;
+    if (posts_count + holds > 0)
+        fw_msg_hold(msg, posts_count + holds);
+    if (holds)
+        fw_directory_hold(directory, shard, topic, msg);
     if (posts_count > 0) {
-        fw_msg_hold(msg, posts_count);
         atomic_fetch_add_explicit(&topic->posts, posts_count, memory_order_relaxed);
         send_posts(directory, topic, posts, wake_out);
     }
@@ -180,14 +200,45 @@ int fw_directory_publish(struct fw_directory *directory, struct fw_bytes name, s
     int result = find_or_create(directory, shard, name, hash, &topic);
     if (result == 0) {
         topic->used_ms = now_ms;
-        result = publish_locked(directory, topic, msg, wake_out, published_out);
+        result = publish_locked(directory, shard, topic, msg, wake_out, published_out);
     }
     pthread_mutex_unlock(&shard->lock);
     return result;
 }
 
+/* A subscription has all messages before its `next`: it is live when those are all there are. What
+ * is on its way to the worker it has already, and passes over as long as there may be some. */
+static void settle(struct fw_subscription *subscription)
+{
+    struct fw_topic *topic = subscription->local->topic;
+    enum fw_subscription_state state = FW_SUBSCRIPTION_BEHIND;
+    if (subscription->next > topic->offset)
+        state = atomic_load(&topic->posts) > 0 ? FW_SUBSCRIPTION_FRESH : FW_SUBSCRIPTION_LIVE;
+    fw_subscription_set_state(subscription, state);
+}
+
+/* Joins a topic whose local is there. The shard is locked. */
+static int join(struct fw_directory *directory, struct fw_shard *shard, struct fw_topic *topic,
+                struct fw_topic_interest *interest, const struct fw_since *since,
+                struct fw_subscription *subscription, struct fw_joined *joined_out)
+{
+    int result = fw_local_add(interest->local, subscription);
+    if (result != 0)
+        return result;
+    fw_directory_expire(directory, shard, topic, topic->used_ms);
+    *joined_out = fw_topic_join(topic, since);
+    subscription->next = joined_out->offset + 1;
+    settle(subscription);
+    topic->owed += topic->offset - joined_out->offset;
+    interest->subscribers++;
+    topic->subscribers++;
+    topic->subscribers_by[subscription->transport]++;
+    return 0;
+}
+
 int fw_directory_subscribe(struct fw_directory *directory, unsigned worker, struct fw_bytes name,
-                           uint64_t now_ms, struct fw_subscription *subscription)
+                           uint64_t now_ms, const struct fw_since *since,
+                           struct fw_subscription *subscription, struct fw_joined *joined_out)
 {
     uint64_t hash;
     struct fw_topic *topic;
@@ -195,34 +246,100 @@ int fw_directory_subscribe(struct fw_directory *directory, unsigned worker, stru
     int result = find_or_create(directory, shard, name, hash, &topic);
     if (result == 0) {
         struct fw_topic_interest *interest = &topic->interests[worker];
+        topic->used_ms = now_ms;
         if (interest->local == NULL)
             interest->local = fw_local_create(topic);
-        result = interest->local == NULL ? -ENOMEM : fw_local_add(interest->local, subscription);
-        if (result == 0) {
-            interest->subscribers++;
-            topic->subscribers++;
-        } else if (interest->local != NULL && interest->local->count == 0) {
+        result = -ENOMEM;
+        if (interest->local != NULL)
+            result = join(directory, shard, topic, interest, since, subscription, joined_out);
+        if (result != 0 && interest->local != NULL && interest->local->count == 0) {
             fw_local_destroy(interest->local);
             interest->local = NULL;
         }
-        topic->used_ms = now_ms;
     }
     pthread_mutex_unlock(&shard->lock);
     return result;
 }
 
+/* The shard of a topic whose hash is known, locked. */
+static struct fw_shard *lock_topic(struct fw_directory *directory, const struct fw_topic *topic)
+{
+    struct fw_shard *shard = &directory->shards[topic->node.hash >> 58];
+    pthread_mutex_lock(&shard->lock);
+    return shard;
+}
+
+size_t fw_directory_page(struct fw_directory *directory, uint64_t now_ms,
+                         struct fw_subscription *subscription, struct fw_msg **msgs_out,
+                         size_t msgs_max, size_t bytes_max, uint64_t *missed_out)
+{
+    struct fw_topic *topic = subscription->local->topic;
+    struct fw_shard *shard = lock_topic(directory, topic);
+    size_t count = 0;
+    size_t bytes = 0;
+    fw_assert(subscription->state == FW_SUBSCRIPTION_BEHIND);
+    fw_directory_expire(directory, shard, topic, now_ms);
+    uint64_t oldest = fw_history_oldest(&topic->history, topic->offset);
+    uint64_t next = subscription->next;
+    *missed_out = oldest > next ? oldest - next : 0;
+    next += *missed_out;
+    uint64_t unsent = *missed_out;
+    for (; next <= topic->offset && count < msgs_max; next++) {
+        struct fw_msg *msg = fw_history_at(&topic->history, topic->offset, next);
+        if (msg->lives_ms != 0 && fw_msg_age_ms(msg, now_ms) >= (int32_t)msg->lives_ms) {
+            unsent++;
+            continue;
+        }
+        if (count > 0 && bytes + msg->payload_bytes > bytes_max)
+            break;
+        bytes += msg->payload_bytes;
+        fw_msg_hold(msg, 1);
+        msgs_out[count++] = msg;
+    }
+    subscription->next = next;
+    if (unsent > 0)
+        atomic_fetch_add_explicit(&topic->dropped, unsent, memory_order_relaxed);
+    settle(subscription);
+    pthread_mutex_unlock(&shard->lock);
+    return count;
+}
+
+void fw_directory_reached(struct fw_directory *directory, struct fw_subscription *subscription,
+                          uint64_t next)
+{
+    struct fw_shard *shard = lock_topic(directory, subscription->local->topic);
+    fw_assert(subscription->state == FW_SUBSCRIPTION_BEHIND && next > subscription->next);
+    subscription->next = next;
+    settle(subscription);
+    pthread_mutex_unlock(&shard->lock);
+}
+
+/* What a subscriber that leaves was still to get: what has not been fanned out here, or what it has
+ * not taken from the history. */
+static uint64_t left_behind(const struct fw_subscription *subscription)
+{
+    const struct fw_local *local = subscription->local;
+    uint64_t has = subscription->next - 1;
+    if (subscription->state != FW_SUBSCRIPTION_BEHIND && local->newest > has)
+        has = local->newest;
+    return local->topic->offset - has;
+}
+
 void fw_directory_unsubscribe(struct fw_directory *directory, unsigned worker, uint64_t now_ms,
                               struct fw_subscription *subscription)
 {
-    uint64_t hash;
     struct fw_local *local = subscription->local;
     struct fw_topic *topic = local->topic;
-    struct fw_shard *shard = lock_shard(directory, topic->node.name, &hash);
+    struct fw_shard *shard = lock_topic(directory, topic);
     struct fw_topic_interest *interest = &topic->interests[worker];
     fw_assert(interest->local == local && interest->subscribers > 0);
+    uint64_t left = left_behind(subscription);
+    if (left > 0)
+        atomic_fetch_add_explicit(&topic->left, left, memory_order_relaxed);
     fw_local_remove(subscription);
     interest->subscribers--;
     topic->subscribers--;
+    topic->subscribers_by[subscription->transport]--;
     topic->used_ms = now_ms;
     if (local->count == 0) {
         fw_local_destroy(local);
@@ -238,9 +355,21 @@ int fw_directory_info(struct fw_directory *directory, struct fw_bytes name,
     struct fw_shard *shard = lock_shard(directory, name, &hash);
     struct fw_map_node *node = fw_map_find(&shard->topics, name, hash);
     if (node != NULL) {
-        const struct fw_topic *topic = topic_of(node);
+        struct fw_topic *topic = topic_of(node);
         *info_out = (struct fw_topic_info){
-            .epoch = topic->epoch, .offset = topic->offset, .subscribers = topic->subscribers};
+            .epoch = topic->epoch,
+            .offset = topic->offset,
+            .subscribers = topic->subscribers,
+            .subscribers_sse = topic->subscribers_by[FW_TRANSPORT_SSE],
+            .subscribers_longpoll = topic->subscribers_by[FW_TRANSPORT_LONGPOLL],
+            .history_oldest = fw_history_oldest(&topic->history, topic->offset),
+            .history_count = topic->history.count,
+            .history_bytes = topic->history.bytes,
+            .owed = topic->owed,
+            .delivered = atomic_load_explicit(&topic->delivered, memory_order_relaxed),
+            .dropped = atomic_load_explicit(&topic->dropped, memory_order_relaxed),
+            .left = atomic_load_explicit(&topic->left, memory_order_relaxed),
+        };
     }
     pthread_mutex_unlock(&shard->lock);
     return node == NULL ? FW_ERR_ABSENT : 0;

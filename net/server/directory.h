@@ -5,6 +5,12 @@
  * order; subscribing takes it to become one of those workers. No worker ever waits for another's
  * work under it: what is done there is counting and a few pointer swaps.
  *
+ * A topic's history stands beside its offset, under the same lock: who takes a page of it that ends
+ * with the newest message knows that every later one is posted to it (hub.h). All histories
+ * together have one ceiling, which is hard: before a message is held, older ones make room, those
+ * of other shards first when theirs are older. That costs a look at 64 numbers, and only at the
+ * ceiling; a shard in use at that moment is passed over, so that the order is approximate.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FW_NET_DIRECTORY_H
@@ -23,6 +29,12 @@
 struct fw_shard {
     pthread_mutex_t lock;
     struct fw_map topics;
+    struct fw_topic
+        *held; /* one of the ring of topics with a history; where the next look begins */
+    /* The time of an old message of its histories, low half; read without the lock. Who looks for
+     * the oldest finds one of the oldest by it. */
+    atomic_uint oldest_ms;
+    atomic_bool holds;
 };
 
 struct fw_directory {
@@ -33,6 +45,10 @@ struct fw_directory {
     uint32_t topics_per_shard_max;
     unsigned workers_count;
     struct fw_mailbox *const *mailboxes; /* borrowed: one a worker */
+    const struct fw_topic_rules *rules;  /* borrowed */
+    size_t rules_count;
+    uint64_t held_bytes_max;
+    atomic_uint_fast64_t held_bytes; /* of all histories; promised before a message is held */
 };
 
 /* Makes an empty directory.
@@ -42,6 +58,14 @@ struct fw_directory {
 void fw_directory_init(struct fw_directory *directory, const uint64_t random[3],
                        uint32_t topics_max, unsigned workers_count,
                        struct fw_mailbox *const *mailboxes);
+
+/* Gives topics that are made from now on their rules, and all histories a ceiling.
+ *
+ * rules        borrowed for the directory's life
+ * held_bytes_max  as fw_msg_held_bytes counts them
+ */
+void fw_directory_set_rules(struct fw_directory *directory, const struct fw_topic_rules *rules,
+                            size_t rules_count, uint64_t held_bytes_max);
 
 /* Frees all topics; no worker is left. */
 void fw_directory_clear(struct fw_directory *directory);
@@ -56,13 +80,34 @@ void fw_directory_clear(struct fw_directory *directory);
 int fw_directory_publish(struct fw_directory *directory, struct fw_bytes name, struct fw_msg *msg,
                          uint64_t now_ms, uint64_t *wake_out, struct fw_published *published_out);
 
-/* Adds a subscriber of a worker's. It gets every message published after this returns.
+/* Adds a subscriber of a worker's. It gets every message that was published after this returns, by
+ * fan-out; when it begins earlier than that it is BEHIND, and those in between are pages.
  *
+ * subscription its subscriber, encoding and `singly` are set
  * errors       FW_ERR_LIMIT, -ENOMEM
  * thread       that worker
  */
 int fw_directory_subscribe(struct fw_directory *directory, unsigned worker, struct fw_bytes name,
-                           uint64_t now_ms, struct fw_subscription *subscription);
+                           uint64_t now_ms, const struct fw_since *since,
+                           struct fw_subscription *subscription, struct fw_joined *joined_out);
+
+/* Takes references to the next messages of a subscription that is BEHIND, and makes it live when
+ * the newest is among them.
+ *
+ * msgs_out     room for msgs_max
+ * bytes_max    of payloads, unless the first alone is larger
+ * missed_out   how many messages were gone; it goes on behind them
+ * returns      how many there are; 0 only when there is nothing left to take
+ * thread       its worker
+ */
+size_t fw_directory_page(struct fw_directory *directory, uint64_t now_ms,
+                         struct fw_subscription *subscription, struct fw_msg **msgs_out,
+                         size_t msgs_max, size_t bytes_max, uint64_t *missed_out);
+
+/* Says that a subscription that is BEHIND has the messages before `next`, and makes it live when
+ * those are all. Thread: its worker. */
+void fw_directory_reached(struct fw_directory *directory, struct fw_subscription *subscription,
+                          uint64_t next);
 
 void fw_directory_unsubscribe(struct fw_directory *directory, unsigned worker, uint64_t now_ms,
                               struct fw_subscription *subscription);

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
+#include "session/json.h"
 #include "session/origin.h"
 
 #include <errno.h>
@@ -58,6 +59,13 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->authorize_timeout_ms = or_default(own->authorize_timeout_ms, FW_AUTHORIZE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
+    own->history_count = own->history_count == 0 && !own->feed
+                             ? FW_NO_HISTORY
+                             : or_default(own->history_count, FW_HISTORY_COUNT_DEFAULT);
+    own->history_age_ms = or_default(own->history_age_ms, FW_HISTORY_AGE_MS_DEFAULT);
+    own->history_bytes = own->history_bytes == 0 ? FW_HISTORY_BYTES_DEFAULT : own->history_bytes;
+    own->history_total_bytes =
+        own->history_total_bytes == 0 ? FW_HISTORY_TOTAL_DEFAULT : own->history_total_bytes;
     own->control_per_second = or_default(own->control_per_second, FW_CONTROL_RATE_DEFAULT);
 }
 
@@ -156,7 +164,6 @@ static void make_rules(struct fw_server *server)
         .control_interval_ms =
             options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
-        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
         .allow_hosts = options->allow_hosts,
     };
@@ -228,6 +235,8 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     server->workers_count = server->options.workers;
     int result = check_options(server);
     if (result == 0)
+        result = fw_server_check_topics(server);
+    if (result == 0)
         result = check_zlib(server);
     if (result == 0)
         result = fw_server_tls_create(server);
@@ -241,12 +250,18 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
         result = create_parts(server);
     }
     if (result == 0)
+        result = fw_server_make_topic_rules(server);
+    if (result == 0)
         result = fw_peers_init(&server->peers, random, server->options.address_connections_max,
                                server->options.address_accepts_per_s,
                                burst_of(server->options.address_accepts_burst));
     if (result == 0) {
         fw_directory_init(&server->directory, random, server->options.topics_max,
                           server->workers_count, server->mailboxes);
+        fw_directory_set_rules(&server->directory, server->topic_rules, server->topic_rules_count,
+                               server->options.history_total_bytes);
+        if (server->options.feed)
+            fw_json_use_own_heap();
         server->has_directory = true;
         *server_out = server;
         return 0;
@@ -293,6 +308,7 @@ void fw_server_destroy(fw_server *server)
     if (server->has_directory)
         fw_directory_clear(&server->directory);
     fw_peers_clear(&server->peers);
+    fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
     fw_access_destroy(server->access);
@@ -346,7 +362,12 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
-    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    /* A page in a browser reaches no path. */
+    if (parsed.at.any.sa_family != AF_UNIX) {
+        bool local = fw_sock_address_is_local(&parsed);
+        server->beyond_loopback |= !local;
+        server->rules.local_hosts = !server->beyond_loopback;
+    }
     listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
@@ -480,29 +501,36 @@ static void encode(struct fw_msg *msg)
     fw_ws_header_encode(&header, msg->data + msg->frame_at);
 }
 
-static int check_publish(const struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                         struct fw_bytes payload)
+static int check_publish(const struct fw_server *server, struct fw_bytes topic,
+                         const struct fw_publication *publication)
 {
+    struct fw_bytes payload = publication->payload;
     if (atomic_load_explicit(&server->stopping, memory_order_relaxed))
         return FW_ERR_CLOSED;
     if (!fw_topic_name_valid(topic))
         return FW_ERR_TOPIC;
     if (payload.count > server->options.publish_bytes_max)
         return FW_ERR_LIMIT;
-    if (type == FW_TEXT && !fw_utf8_valid(payload.at, payload.count))
+    if (publication->key.count > FW_TOPIC_NAME_BYTES_MAX)
+        return FW_ERR_LIMIT;
+    if (publication->type == FW_TEXT && !fw_utf8_valid(payload.at, payload.count))
         return FW_ERR_NOT_UTF8;
     return 0;
 }
 
-int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, uint64_t now_ms, struct fw_published *published_out)
+int fw_server_publish(struct fw_server *server, struct fw_bytes topic,
+                      const struct fw_publication *publication, uint64_t now_ms,
+                      struct fw_published *published_out)
 {
-    int result = check_publish(server, topic, type, payload);
+    int result = check_publish(server, topic, publication);
     if (result != 0)
         return result;
-    struct fw_msg *msg = fw_msg_create(type, payload);
+    struct fw_msg *msg = fw_msg_create(publication->type, publication->payload);
     if (msg == NULL)
         return -ENOMEM;
+    if (publication->key.count > 0)
+        msg->key = fw_siphash(server->directory.key, publication->key) | 1; /* never 0 */
+    msg->lives_ms = publication->lives_ms;
     encode(msg);
     uint64_t wake[FW_WORKERS_MAX / 64] = {0};
     result = fw_directory_publish(&server->directory, topic, msg, now_ms, wake, published_out);
@@ -517,15 +545,35 @@ int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t t
 int fw_publish(fw_server *server, const char *topic, enum fw_message_type type, const void *bytes,
                size_t bytes_count, struct fw_published *published_out)
 {
+    return fw_publish_with(server, topic, type, bytes, bytes_count, NULL, published_out);
+}
+
+int fw_publish_with(fw_server *server, const char *topic, enum fw_message_type type,
+                    const void *bytes, size_t bytes_count,
+                    const struct fw_publish_options *publish_options,
+                    struct fw_published *published_out)
+{
     struct fw_published ignored;
     struct timespec now;
+    struct fw_publish_options options = FW_PUBLISH_OPTIONS;
     if ((type != FW_TEXT && type != FW_BINARY) || topic == NULL ||
         (bytes == NULL && bytes_count > 0))
         return FW_ERR_USAGE;
+    if (publish_options != NULL && publish_options->size < sizeof options)
+        return FW_ERR_USAGE; /* no older one was ever shorter */
+    if (publish_options != NULL)
+        options = *publish_options;
+    if (options.lives_ms > FW_HISTORY_AGE_MS_MAX)
+        return FW_ERR_USAGE;
+    const struct fw_publication publication = {
+        .payload = {bytes, bytes_count},
+        .key = fw_bytes_of(options.key == NULL ? "" : options.key),
+        .lives_ms = options.lives_ms,
+        .type = (uint8_t)type,
+    };
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-    return fw_server_publish(server, fw_bytes_of(topic), (uint8_t)type,
-                             (struct fw_bytes){bytes, bytes_count}, now_ms,
+    return fw_server_publish(server, fw_bytes_of(topic), &publication, now_ms,
                              published_out == NULL ? &ignored : published_out);
 }
 

@@ -52,6 +52,10 @@ struct fw_worker {
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
     unsigned index;
     pthread_t thread;
+    pthread_mutex_t slow_lock; /* of what is next */
+    struct fw_slow_report slow_report;
+    uint64_t slow_report_ms; /* the worker's own */
+
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
     bool said_goodbye; /* what was published is delivered, and every connection told */
@@ -123,11 +127,14 @@ struct fw_server {
     struct fw_mailbox **mailboxes;
     struct fw_acceptor acceptor;
     struct fw_directory directory;
+    struct fw_topic_rules *topic_rules; /* the general ones first */
+    size_t topic_rules_count;
     bool has_directory;
     struct fw_peers peers;
     struct fw_proxies proxies;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
+    bool beyond_loopback; /* other hosts reach a listener */
 
     struct fw_access *access; /* under `lock` */
     atomic_uint access_version;
@@ -177,13 +184,22 @@ bool fw_server_tls_wanted(const struct fw_server *server);
 int fw_server_tls_create(struct fw_server *server);
 void fw_server_tls_destroy(struct fw_server *server);
 
+/* topic_rules.c: whether the options' settings of topics are within their ranges, which is logged;
+ * and the writing of topic_rules from them.
+ *
+ * errors       FW_ERR_USAGE; -ENOMEM
+ */
+int fw_server_check_topics(struct fw_server *server);
+int fw_server_make_topic_rules(struct fw_server *server);
+
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */
 void fw_server_log_line(void *server, int level, const char *line);
 bool fw_server_thread_ready(struct fw_server *server, int status);
 bool fw_server_wait_ready(struct fw_server *server, unsigned threads_count);
 void fw_server_thread_ended(struct fw_server *server);
-int fw_server_publish(struct fw_server *server, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, uint64_t now_ms, struct fw_published *published_out);
+int fw_server_publish(struct fw_server *server, struct fw_bytes topic,
+                      const struct fw_publication *publication, uint64_t now_ms,
+                      struct fw_published *published_out);
 
 #endif

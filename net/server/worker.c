@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "net/conn/conn_tls.h"
+#include "session/encode.h"
 #include "session/request.h"
 
 #include <fanwire/conn.h>
@@ -25,6 +26,8 @@
 #define DRAIN_MS_PER_CONN 40u
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
+/* How old the figures of slow connections may be. */
+#define SLOW_REPORT_MS 100u
 
 static inline struct fw_worker *worker_of(struct fw_session *session)
 {
@@ -89,20 +92,35 @@ static void up_request(struct fw_session *session, struct fw_request *request)
         options->on_request(request, options->context);
 }
 
-static int up_publish(struct fw_session *session, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, struct fw_published *published_out)
+static int up_publish(struct fw_session *session, struct fw_bytes topic,
+                      const struct fw_publication *publication, struct fw_published *published_out)
 {
     struct fw_worker *worker = worker_of(session);
-    return fw_server_publish(worker->server, topic, type, payload, worker->conns.host.now_ms,
+    return fw_server_publish(worker->server, topic, publication, worker->conns.host.now_ms,
                              published_out);
 }
 
 static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
-                        struct fw_subscription *subscription)
+                        const struct fw_since *since, struct fw_subscription *subscription,
+                        struct fw_joined *joined_out)
 {
     struct fw_worker *worker = worker_of(session);
     return fw_directory_subscribe(&worker->server->directory, worker->index, topic,
-                                  worker->conns.host.now_ms, subscription);
+                                  worker->conns.host.now_ms, since, subscription, joined_out);
+}
+
+static size_t up_page(struct fw_session *session, struct fw_subscription *subscription,
+                      struct fw_msg **msgs_out, struct fw_taken *taken_out)
+{
+    struct fw_worker *worker = worker_of(session);
+    return fw_directory_page(&worker->server->directory, worker->conns.host.now_ms, subscription,
+                             msgs_out, FW_PAGE_MESSAGES_MAX, FW_PAGE_BYTES_MAX, &taken_out->missed);
+}
+
+static void up_reached(struct fw_session *session, struct fw_subscription *subscription,
+                       uint64_t next)
+{
+    fw_directory_reached(&worker_of(session)->server->directory, subscription, next);
 }
 
 static void up_unsubscribe(struct fw_session *session, struct fw_subscription *subscription)
@@ -116,6 +134,18 @@ static int up_info(struct fw_session *session, struct fw_bytes topic,
                    struct fw_topic_info *info_out)
 {
     return fw_directory_info(&worker_of(session)->server->directory, topic, info_out);
+}
+
+static bool up_slow(struct fw_session *session, unsigned index, struct fw_slow_report *report_out)
+{
+    const struct fw_server *server = worker_of(session)->server;
+    if (index >= server->workers_count)
+        return false;
+    struct fw_worker *worker = server->workers[index];
+    pthread_mutex_lock(&worker->slow_lock);
+    *report_out = worker->slow_report;
+    pthread_mutex_unlock(&worker->slow_lock);
+    return true;
 }
 
 static bool up_ready(struct fw_session *session)
@@ -173,7 +203,10 @@ static const struct fw_session_upward upward = {
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
+    .page = up_page,
+    .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
 };
 
@@ -311,6 +344,19 @@ static void say_goodbyes(struct fw_worker *worker)
     worker->said_goodbye = worker->drain.next_slot == conns->slots_max || conns->live_count == 0;
 }
 
+/* Writes down who is slow, for other workers to read: at once when somebody came or went. */
+static void report_slow(struct fw_worker *worker)
+{
+    struct fw_session_host *host = &worker->conns.host;
+    bool due = host->slow.count > 0 && host->now_ms - worker->slow_report_ms >= SLOW_REPORT_MS;
+    if (FW_LIKELY(!host->slow.changed && !due))
+        return;
+    pthread_mutex_lock(&worker->slow_lock);
+    fw_slow_report(host, &worker->slow_report);
+    pthread_mutex_unlock(&worker->slow_lock);
+    worker->slow_report_ms = host->now_ms;
+}
+
 static void publish_tls(struct fw_worker *worker)
 {
     const struct fw_conns_tls_stats stats = fw_conns_tls_stats(&worker->conns);
@@ -325,6 +371,8 @@ static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
     bool idle = deliver_inbox(worker);
+    fw_session_catch_up(&worker->conns.host);
+    report_slow(worker);
     if (worker->told_stop && !worker->said_goodbye && (idle || worker->drain.on))
         say_goodbyes(worker);
     set_count(&worker->refused, worker->conns.host.handshakes_refused);
@@ -346,7 +394,11 @@ struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index)
         return NULL;
     worker->server = server;
     worker->index = index;
+    pthread_mutex_init(&worker->slow_lock, NULL);
     fw_hub_init(&worker->hub, fw_session_deliver);
+    worker->hub.deliver_msgs = fw_session_deliver_msgs;
+    worker->hub.encode = fw_session_encode_any;
+    worker->hub.encoder = &worker->conns.host;
     fw_mailbox_init(&worker->mailbox);
     fw_log_init(&worker->log, server->log.sink, server->log.context);
     return worker;
@@ -358,6 +410,7 @@ void fw_worker_destroy(struct fw_worker *worker)
         return;
     free_inbox(worker);
     fw_worker_drop_decisions(worker);
+    pthread_mutex_destroy(&worker->slow_lock);
     fw_mem_free(worker);
 }
 
@@ -375,8 +428,6 @@ static int start_compressor(struct fw_worker *worker)
     if (result != 0)
         return result;
     worker->conns.host.compressor = &worker->compressor;
-    worker->hub.encode = fw_session_encode;
-    worker->hub.encoder = &worker->compressor;
     return 0;
 }
 
@@ -403,6 +454,7 @@ static int start(struct fw_worker *worker)
     conns->host.context = server->options.context;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
+    conns->host.hub = &worker->hub;
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
@@ -417,7 +469,8 @@ static int start(struct fw_worker *worker)
 /* How long the next turn may wait. */
 static int wait_ms(const struct fw_worker *worker)
 {
-    if (worker->inbox != NULL || (worker->told_stop && !worker->drain.on))
+    if (worker->inbox != NULL || worker->conns.host.resuming_count > 0 ||
+        (worker->told_stop && !worker->drain.on))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))

@@ -86,6 +86,20 @@ Test(settings, that_are_wrong_are_refused)
                                         "--ping-interval=3601",
                                         "--no-such-flag",
                                         "--max-topics=99999999999999999999",
+                                        "--history=16777217",
+                                        "--history-bytes=0",
+                                        "--history-age=604801",
+                                        "--topic=prices.",
+                                        "--topic=prices.:",
+                                        "--topic=prices.:history",
+                                        "--topic=prices.:history=",
+                                        "--topic=prices.:history=16777217",
+                                        "--topic=prices.:bytes=0",
+                                        "--topic=prices.:age=604801",
+                                        "--topic=prices.:policy=newest",
+                                        "--topic=prices.:history=1,",
+                                        "--topic=prices.:history=1 ",
+                                        "--topic=prices.:history=-1",
                                         "word",
                                         "-x"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
@@ -103,6 +117,44 @@ Test(settings, take_zero_for_never_where_that_is_meant)
     cr_assert_eq(read_with(never, on), 0);
     cr_assert_eq(settings.options.ping_interval_ms, FW_UNLIMITED);
     cr_assert(settings.options.deflate);
+    settings_clear(&settings);
+}
+
+Test(settings, of_topics_are_read_by_prefix_which_may_hold_colons)
+{
+    char two[] = "--topic=prices.:history=1000,bytes=5,age=60,policy=latest";
+    char three[] = "--topic=a:b:history=0";
+    cr_assert_eq(read_with(two, three), 0);
+    const struct fw_topic_settings *topics = settings.options.topic_settings;
+    cr_assert_eq(settings.options.topic_settings_count, 2u);
+    cr_assert_str_eq(topics[0].prefix, "prices.");
+    cr_assert_eq(topics[0].history_count, 1000u);
+    cr_assert_eq(topics[0].history_bytes, 5u);
+    cr_assert_eq(topics[0].history_age_ms, 60000u);
+    cr_assert_eq(topics[0].policy, FW_SLOW_LATEST);
+    cr_assert_str_eq(topics[1].prefix, "a:b");
+    cr_assert_eq(topics[1].history_count, FW_NO_HISTORY);
+    settings_clear(&settings);
+}
+
+Test(settings, of_topics_in_a_variable_are_separated_by_spaces)
+{
+    setenv("FANWIRE_TOPIC", "a.:history=3,age=2 b.:policy=drop-oldest", 1);
+    cr_assert_eq(read_with(NULL, NULL), 0);
+    cr_assert_eq(settings.options.topic_settings_count, 2u);
+    cr_assert_eq(settings.options.topic_settings[0].history_age_ms, 2000u);
+    cr_assert_eq(settings.options.topic_settings[1].policy, FW_SLOW_DROP_OLDEST);
+    settings_clear(&settings);
+    unsetenv("FANWIRE_TOPIC");
+}
+
+Test(settings, of_history_take_zero_for_none)
+{
+    char none[] = "--history=0";
+    char age[] = "--history-age=604800";
+    cr_assert_eq(read_with(none, age), 0);
+    cr_assert_eq(settings.options.history_count, FW_NO_HISTORY);
+    cr_assert_eq(settings.options.history_age_ms, 604800000u);
     settings_clear(&settings);
 }
 

@@ -31,10 +31,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* One test, run on every engine, plain and over TLS (suites tls_...); an engine that does not work
- * here is skipped, and says why. */
-/* The same without TLS only. */
-#define SERVER_PLAIN_TEST(suite, name, seconds)                                                    \
+/* One test, run on every engine; one that does not work here is skipped, and says why. */
+#define SERVER_TEST(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
     Test(epoll_##suite, name, .timeout = (seconds))                                                \
     {                                                                                              \
@@ -48,7 +46,24 @@
     }                                                                                              \
     static void suite##_##name(enum fw_engine_choice engine)
 
-#define SERVER_TEST(suite, name, seconds)                                                          \
+/* The same over TLS only, in suites tls_...; and plain as well as over TLS. */
+#define SERVER_TEST_TLS(suite, name, seconds)                                                      \
+    static void suite##_##name(enum fw_engine_choice engine);                                      \
+    Test(tls_epoll_##suite, name, .timeout = (seconds))                                            \
+    {                                                                                              \
+        server_needs(FW_USE_EPOLL);                                                                \
+        server_speak_tls();                                                                        \
+        suite##_##name(FW_USE_EPOLL);                                                              \
+    }                                                                                              \
+    Test(tls_uring_##suite, name, .timeout = (seconds))                                            \
+    {                                                                                              \
+        server_needs(FW_USE_URING);                                                                \
+        server_speak_tls();                                                                        \
+        suite##_##name(FW_USE_URING);                                                              \
+    }                                                                                              \
+    static void suite##_##name(enum fw_engine_choice engine)
+
+#define SERVER_TEST_AND_TLS(suite, name, seconds)                                                  \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
     Test(epoll_##suite, name, .timeout = (seconds))                                                \
     {                                                                                              \

@@ -11,7 +11,7 @@
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_open, accepts_with_101_and_lets_the_program_speak_first, 60)
+SERVER_TEST_AND_TLS(server_open, accepts_with_101_and_lets_the_program_speak_first, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -24,7 +24,7 @@ SERVER_TEST(server_open, accepts_with_101_and_lets_the_program_speak_first, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_open, refuses_with_the_programs_status_and_tells_no_close, 60)
+SERVER_TEST_AND_TLS(server_open, refuses_with_the_programs_status_and_tells_no_close, 60)
 {
     static const struct {
         const char *path;
@@ -51,7 +51,7 @@ SERVER_TEST(server_open, refuses_with_the_programs_status_and_tells_no_close, 60
 }
 
 /* SECURITY.md, cross-site WebSocket hijacking. */
-SERVER_TEST(server_open, refuses_browsers_of_other_origins, 60)
+SERVER_TEST_AND_TLS(server_open, refuses_browsers_of_other_origins, 60)
 {
     static const char *const allowed[] = {"https://*.example.com", NULL};
     struct server server;
@@ -80,7 +80,7 @@ SERVER_TEST(server_open, refuses_browsers_of_other_origins, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_open, works_without_any_callback, 60)
+SERVER_TEST_AND_TLS(server_open, works_without_any_callback, 60)
 {
     struct server server;
     struct ws_client client;
@@ -101,7 +101,7 @@ SERVER_TEST(server_open, works_without_any_callback, 60)
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_message, comes_with_its_type_and_all_its_octets, 60)
+SERVER_TEST_AND_TLS(server_message, comes_with_its_type_and_all_its_octets, 60)
 {
     static const size_t sizes[] = {1, 125, 126, 127, 2047, 2048, 4096, 65535, 65536};
     struct server server;
@@ -134,7 +134,7 @@ SERVER_TEST(server_message, comes_with_its_type_and_all_its_octets, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_message, is_echoed_in_any_number_and_any_cut, 60)
+SERVER_TEST_AND_TLS(server_message, is_echoed_in_any_number_and_any_cut, 60)
 {
     enum { MESSAGES = 2000 };
     struct server server;
@@ -174,7 +174,7 @@ static bool last_reason_is(struct server *server, const char *reason)
     return same;
 }
 
-SERVER_TEST(server_close, by_the_peer_tells_its_code_and_reason_and_answers_the_code, 60)
+SERVER_TEST_AND_TLS(server_close, by_the_peer_tells_its_code_and_reason_and_answers_the_code, 60)
 {
     static const unsigned codes[] = {1000, 1001, 1003, 1011, 3000, 4999};
     struct server server;
@@ -193,7 +193,7 @@ SERVER_TEST(server_close, by_the_peer_tells_its_code_and_reason_and_answers_the_
     server_end(&server);
 }
 
-SERVER_TEST(server_close, by_the_peer_without_a_code_is_1005, 60)
+SERVER_TEST_AND_TLS(server_close, by_the_peer_without_a_code_is_1005, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -206,7 +206,7 @@ SERVER_TEST(server_close, by_the_peer_without_a_code_is_1005, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_close, of_a_peer_that_vanishes_is_1006, 60)
+SERVER_TEST_AND_TLS(server_close, of_a_peer_that_vanishes_is_1006, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -225,7 +225,7 @@ SERVER_TEST(server_close, of_a_peer_that_vanishes_is_1006, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_close, by_the_program_is_seen_on_both_sides, 60)
+SERVER_TEST_AND_TLS(server_close, by_the_program_is_seen_on_both_sides, 60)
 {
     struct server server;
     struct ws_client_frame frame;
@@ -246,7 +246,7 @@ SERVER_TEST(server_close, by_the_program_is_seen_on_both_sides, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_close, refuses_codes_that_may_not_be_sent, 60)
+SERVER_TEST_AND_TLS(server_close, refuses_codes_that_may_not_be_sent, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -265,7 +265,7 @@ SERVER_TEST(server_close, refuses_codes_that_may_not_be_sent, 60)
 }
 
 /* SECURITY.md: close handshakes that are never completed end after 5 s. */
-SERVER_TEST(server_close, that_the_peers_do_not_answer_ends_after_five_seconds, 60)
+SERVER_TEST_AND_TLS(server_close, that_the_peers_do_not_answer_ends_after_five_seconds, 60)
 {
     enum { CLIENTS = 100 };
     struct server server;
@@ -286,7 +286,7 @@ SERVER_TEST(server_close, that_the_peers_do_not_answer_ends_after_five_seconds, 
 }
 
 /* RFC 6455, section 7.4.1, for each kind of mistake; status.h has the sentence. */
-SERVER_TEST(server_close, for_a_mistake_of_the_peers_has_its_code_on_both_sides, 60)
+SERVER_TEST_AND_TLS(server_close, for_a_mistake_of_the_peers_has_its_code_on_both_sides, 60)
 {
     static const struct {
         const char *name;
@@ -326,7 +326,7 @@ SERVER_TEST(server_close, for_a_mistake_of_the_peers_has_its_code_on_both_sides,
 
 /* ---- budgets --------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_budget, says_busy_and_drains_until_all_is_sent, 60)
+SERVER_TEST_AND_TLS(server_budget, says_busy_and_drains_until_all_is_sent, 60)
 {
     enum { MESSAGES = 200 };
     struct server server;
@@ -373,7 +373,7 @@ static void *send_all(void *context)
 /* A peer that sends without end and does not read is not read from without end either: what it says
  * stays in the kernels' buffers, then in its own; and once it reads, every byte of the echo comes.
  */
-SERVER_TEST(server_budget, reads_no_more_from_a_peer_that_does_not_read, 120)
+SERVER_TEST_AND_TLS(server_budget, reads_no_more_from_a_peer_that_does_not_read, 120)
 {
     enum { MESSAGES = 800, BYTES = 60000 }; /* 48 MB */
     static uint8_t payload[BYTES];
@@ -407,7 +407,7 @@ SERVER_TEST(server_budget, reads_no_more_from_a_peer_that_does_not_read, 120)
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_topics, are_subscribed_and_left_by_a_connection, 60)
+SERVER_TEST_AND_TLS(server_topics, are_subscribed_and_left_by_a_connection, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -444,7 +444,7 @@ SERVER_TEST(server_topics, are_subscribed_and_left_by_a_connection, 60)
 
 /* ---- plain requests -------------------------------------------------------------------------- */
 
-SERVER_TEST(server_request, is_answered_by_the_program_or_404, 60)
+SERVER_TEST_AND_TLS(server_request, is_answered_by_the_program_or_404, 60)
 {
     struct server server;
     struct ws_client client;
@@ -467,7 +467,7 @@ SERVER_TEST(server_request, is_answered_by_the_program_or_404, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_request, publishes_to_the_feed_and_reads_it, 60)
+SERVER_TEST_AND_TLS(server_request, publishes_to_the_feed_and_reads_it, 60)
 {
     struct server server;
     struct ws_client client;
@@ -493,7 +493,7 @@ SERVER_TEST(server_request, publishes_to_the_feed_and_reads_it, 60)
 }
 
 /* SECURITY.md, upgrade smuggling: bad version, and a second request behind it. */
-SERVER_TEST(server_request, behind_a_refused_upgrade_is_never_answered, 60)
+SERVER_TEST_AND_TLS(server_request, behind_a_refused_upgrade_is_never_answered, 60)
 {
     struct server server;
     struct ws_client client;

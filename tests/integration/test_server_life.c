@@ -208,7 +208,7 @@ Test(server_listen, says_that_a_port_is_taken_and_takes_16_addresses, .timeout =
     server_end(&server);
 }
 
-SERVER_TEST(server_listen, serves_every_address_unix_paths_included, 60)
+SERVER_TEST_AND_TLS(server_listen, serves_every_address_unix_paths_included, 60)
 {
     struct server server;
     char path[64];
@@ -257,7 +257,7 @@ static void *use_and_stop(void *context)
     return NULL;
 }
 
-SERVER_TEST(server_run, lends_the_callers_thread_to_the_one_worker, 60)
+SERVER_TEST_AND_TLS(server_run, lends_the_callers_thread_to_the_one_worker, 60)
 {
     struct server server;
     struct stopper stopper = {.server = &server};
@@ -294,7 +294,7 @@ static void *send_signal(void *context)
     return NULL;
 }
 
-SERVER_TEST(server_run, is_stopped_from_a_signal_handler, 60)
+SERVER_TEST_AND_TLS(server_run, is_stopped_from_a_signal_handler, 60)
 {
     struct server server;
     pthread_t thread;
@@ -315,7 +315,7 @@ SERVER_TEST(server_run, is_stopped_from_a_signal_handler, 60)
 
 /* ---- stopping -------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_stop, says_1001_to_every_connection_and_waits_for_their_answers, 60)
+SERVER_TEST_AND_TLS(server_stop, says_1001_to_every_connection_and_waits_for_their_answers, 60)
 {
     enum { CLIENTS = 20 };
     struct server server;
@@ -343,7 +343,7 @@ SERVER_TEST(server_stop, says_1001_to_every_connection_and_waits_for_their_answe
     server_end(&server);
 }
 
-SERVER_TEST(server_stop, waits_six_seconds_and_no_longer_for_those_that_do_not_answer, 60)
+SERVER_TEST_AND_TLS(server_stop, waits_six_seconds_and_no_longer_for_those_that_do_not_answer, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -363,7 +363,7 @@ SERVER_TEST(server_stop, waits_six_seconds_and_no_longer_for_those_that_do_not_a
     server_end(&server);
 }
 
-SERVER_TEST(server_stop, before_the_start_makes_the_start_end_at_once, 60)
+SERVER_TEST_AND_TLS(server_stop, before_the_start_makes_the_start_end_at_once, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -377,7 +377,7 @@ SERVER_TEST(server_stop, before_the_start_makes_the_start_end_at_once, 60)
 }
 
 /* What was published before the stop is delivered before the goodbye. */
-SERVER_TEST(server_stop, delivers_what_was_published_before_it, 60)
+SERVER_TEST_AND_TLS(server_stop, delivers_what_was_published_before_it, 60)
 {
     enum { MESSAGES = 500 };
     struct server server;
@@ -397,7 +397,7 @@ SERVER_TEST(server_stop, delivers_what_was_published_before_it, 60)
 
 /* ---- again ----------------------------------------------------------------------------------- */
 
-SERVER_TEST(server_again, starts_on_the_same_port_at_once_with_old_connections_about, 60)
+SERVER_TEST_AND_TLS(server_again, starts_on_the_same_port_at_once_with_old_connections_about, 60)
 {
     enum { ROUNDS = 10, CLIENTS = 5 };
     char address[64] = "127.0.0.1:0";
@@ -428,7 +428,7 @@ SERVER_TEST(server_again, starts_on_the_same_port_at_once_with_old_connections_a
         ws_client_close(&left[i]);
 }
 
-SERVER_TEST(server_again, lives_beside_another_in_one_process, 60)
+SERVER_TEST_AND_TLS(server_again, lives_beside_another_in_one_process, 60)
 {
     struct server one;
     struct server two;

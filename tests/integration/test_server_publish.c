@@ -14,7 +14,7 @@ static int publish(struct server *server, const char *topic, const char *text)
     return fw_publish(server->server, topic, FW_TEXT, text, strlen(text), NULL);
 }
 
-SERVER_TEST(server_publish, says_what_is_wrong_and_then_nothing_was_published, 60)
+SERVER_TEST_AND_TLS(server_publish, says_what_is_wrong_and_then_nothing_was_published, 60)
 {
     struct server server;
     struct fw_published published;
@@ -47,7 +47,7 @@ SERVER_TEST(server_publish, says_what_is_wrong_and_then_nothing_was_published, 6
     server_end(&server);
 }
 
-SERVER_TEST(server_publish, works_before_the_start_and_counts_receivers_of_all_workers, 60)
+SERVER_TEST_AND_TLS(server_publish, works_before_the_start_and_counts_receivers_of_all_workers, 60)
 {
     enum { CLIENTS = 7 };
     struct server server;
@@ -76,7 +76,7 @@ SERVER_TEST(server_publish, works_before_the_start_and_counts_receivers_of_all_w
     server_end(&server);
 }
 
-SERVER_TEST(server_publish, from_a_callback_reaches_everybody_the_publisher_too, 60)
+SERVER_TEST_AND_TLS(server_publish, from_a_callback_reaches_everybody_the_publisher_too, 60)
 {
     enum { CLIENTS = 4 };
     struct server server;
@@ -141,7 +141,7 @@ static void receive_many(struct ws_client *client)
     }
 }
 
-SERVER_TEST(server_publish, from_four_threads_keeps_each_ones_order_on_every_topic, 120)
+SERVER_TEST_AND_TLS(server_publish, from_four_threads_keeps_each_ones_order_on_every_topic, 120)
 {
     enum { CLIENTS = 20 };
     struct server server;
@@ -172,7 +172,7 @@ SERVER_TEST(server_publish, from_four_threads_keeps_each_ones_order_on_every_top
 
 /* ---- a worker that is behind ----------------------------------------------------------------- */
 
-SERVER_TEST(server_publish, is_busy_while_a_worker_is_behind_and_loses_nothing, 120)
+SERVER_TEST_AND_TLS(server_publish, is_busy_while_a_worker_is_behind_and_loses_nothing, 120)
 {
     enum { BYTES = 1 << 20 };
     static uint8_t payload[BYTES];
@@ -207,7 +207,7 @@ SERVER_TEST(server_publish, is_busy_while_a_worker_is_behind_and_loses_nothing, 
 
 /* A burst that is larger than a subscriber's budget does not end one that reads: it is fanned out
  * in pieces that fit. */
-SERVER_TEST(server_publish, in_bursts_larger_than_the_budget_ends_nobody_who_reads, 120)
+SERVER_TEST_AND_TLS(server_publish, in_bursts_larger_than_the_budget_ends_nobody_who_reads, 120)
 {
     enum { MESSAGES = 3000, BYTES = 1000 };
     static uint8_t payload[BYTES];
@@ -241,7 +241,7 @@ SERVER_TEST(server_publish, in_bursts_larger_than_the_budget_ends_nobody_who_rea
 /* ---- slow consumers -------------------------------------------------------------------------- */
 
 /* FEED: a slow subscriber never delays a fast one, and never the publisher. */
-SERVER_TEST(server_publish, closes_who_does_not_read_with_1013_and_serves_the_others, 120)
+SERVER_TEST_AND_TLS(server_publish, closes_who_does_not_read_with_1013_and_serves_the_others, 120)
 {
     enum { FAST = 10, SLOW = 3, MESSAGES = 400, BYTES = 40000 };
     static uint8_t payload[BYTES];

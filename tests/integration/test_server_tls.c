@@ -17,23 +17,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A test on both engines, of TLS only. */
-#define TLS_TEST(suite, name, seconds)                                                             \
-    static void suite##_##name(enum fw_engine_choice engine);                                      \
-    Test(tls_epoll_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_EPOLL);                                                              \
-    }                                                                                              \
-    Test(tls_uring_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_URING);                                                              \
-    }                                                                                              \
-    static void suite##_##name(enum fw_engine_choice engine)
-
 #define HONEST_MS_MAX 1000u
 
 static struct fw_server_stats stats_of(struct server *server)
@@ -130,7 +113,7 @@ Test(tls_options, refuse_a_key_of_another_certificate, .timeout = 60)
     cr_assert(server_logged(&server, one.certificate), "%s", server.log);
 }
 
-TLS_TEST(server_tls, says_at_its_start_what_runs, 60)
+SERVER_TEST_TLS(server_tls, says_at_its_start_what_runs, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -160,7 +143,7 @@ static void expect_shown(struct server *server, const char *asked, const char *s
     ws_client_close(&client);
 }
 
-TLS_TEST(server_tls, shows_the_certificate_for_the_name_that_is_asked_for, 60)
+SERVER_TEST_TLS(server_tls, shows_the_certificate_for_the_name_that_is_asked_for, 60)
 {
     struct server server;
     struct tls_files one;
@@ -180,7 +163,7 @@ TLS_TEST(server_tls, shows_the_certificate_for_the_name_that_is_asked_for, 60)
 
 #define LOADED 20
 
-TLS_TEST(server_tls, reloads_certificates_under_load_and_drops_nobody, 120)
+SERVER_TEST_TLS(server_tls, reloads_certificates_under_load_and_drops_nobody, 120)
 {
     struct server server;
     struct tls_files now;
@@ -216,7 +199,7 @@ TLS_TEST(server_tls, reloads_certificates_under_load_and_drops_nobody, 120)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, keeps_its_certificates_when_the_new_ones_are_wrong, 60)
+SERVER_TEST_TLS(server_tls, keeps_its_certificates_when_the_new_ones_are_wrong, 60)
 {
     struct server server;
     struct tls_files now;
@@ -234,7 +217,7 @@ TLS_TEST(server_tls, keeps_its_certificates_when_the_new_ones_are_wrong, 60)
     server_end(&server);
 }
 
-SERVER_TEST(server_tls, has_nothing_to_reload_without_tls, 60)
+SERVER_TEST_AND_TLS(server_tls, has_nothing_to_reload_without_tls, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -245,6 +228,7 @@ SERVER_TEST(server_tls, has_nothing_to_reload_without_tls, 60)
 
 /* ---- who the client is ----------------------------------------------------------------------- */
 
+static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
 static char seen_subject[128];
 static char seen_version[32];
 static char seen_name[64];
@@ -256,10 +240,21 @@ static unsigned look_at_request(fw_conn *conn, const fw_request *request, void *
     const char *name = fw_request_tls_server_name(request);
     (void)conn;
     (void)context;
+    pthread_mutex_lock(&seen_lock);
     snprintf(seen_subject, sizeof seen_subject, "%s", subject == NULL ? "none" : subject);
     snprintf(seen_version, sizeof seen_version, "%s", version == NULL ? "none" : version);
     snprintf(seen_name, sizeof seen_name, "%s", name == NULL ? "none" : name);
+    pthread_mutex_unlock(&seen_lock);
     return 0;
+}
+
+static void expect_seen(const char *subject, const char *version, const char *name)
+{
+    pthread_mutex_lock(&seen_lock);
+    cr_assert_str_eq(seen_subject, subject);
+    cr_assert_str_eq(seen_version, version);
+    cr_assert_str_eq(seen_name, name);
+    pthread_mutex_unlock(&seen_lock);
 }
 
 /* The program's other callbacks want what its own on_open makes. */
@@ -270,7 +265,7 @@ static void look_only(struct server *server)
     server->options.on_close = NULL;
 }
 
-SERVER_TEST(server_tls, tells_a_handler_what_was_agreed_on, 60)
+SERVER_TEST_AND_TLS(server_tls, tells_a_handler_what_was_agreed_on, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -278,9 +273,8 @@ SERVER_TEST(server_tls, tells_a_handler_what_was_agreed_on, 60)
     server_start(&server);
     tls_ask_for("some.test");
     struct ws_client client = server_client(&server, "/");
-    cr_assert_str_eq(seen_subject, "none");
-    cr_assert_str_eq(seen_version, server_speaks_tls() ? "TLSv1.3" : "none");
-    cr_assert_str_eq(seen_name, server_speaks_tls() ? "some.test" : "none");
+    bool tls = server_speaks_tls();
+    expect_seen("none", tls ? "TLSv1.3" : "none", tls ? "some.test" : "none");
     ws_client_close(&client);
     server_end(&server);
 }
@@ -294,7 +288,7 @@ static void expect_refused(struct server *server)
     ws_client_close(&client);
 }
 
-TLS_TEST(server_tls, demands_client_certificates_and_hands_on_their_subject, 60)
+SERVER_TEST_TLS(server_tls, demands_client_certificates_and_hands_on_their_subject, 60)
 {
     struct server server;
     struct tls_files own;
@@ -320,7 +314,7 @@ TLS_TEST(server_tls, demands_client_certificates_and_hands_on_their_subject, 60)
     SSL_CTX_use_certificate_file(context, client_files.certificate, SSL_FILETYPE_PEM);
     SSL_CTX_use_PrivateKey_file(context, client_files.key, SSL_FILETYPE_PEM);
     struct ws_client client = server_client(&server, "/");
-    cr_assert_str_eq(seen_subject, "CN=alice");
+    expect_seen("CN=alice", "TLSv1.3", "none");
     ws_client_close(&client);
     EVENTUALLY(stats_of(&server).tls_connections == 0);
     cr_assert_eq(stats_of(&server).tls_failed, 2u);
@@ -331,7 +325,7 @@ TLS_TEST(server_tls, demands_client_certificates_and_hands_on_their_subject, 60)
 /* ---- tickets --------------------------------------------------------------------------------- */
 
 /* Two workers share their keys: a ticket of the one opens the other's door. */
-TLS_TEST(server_tls, resumes_by_a_ticket_on_any_worker, 60)
+SERVER_TEST_TLS(server_tls, resumes_by_a_ticket_on_any_worker, 60)
 {
     struct server server;
     struct ws_client clients[4];
@@ -363,7 +357,7 @@ TLS_TEST(server_tls, resumes_by_a_ticket_on_any_worker, 60)
 
 /* ---- versions -------------------------------------------------------------------------------- */
 
-TLS_TEST(server_tls, speaks_1_2_and_refuses_what_is_older, 60)
+SERVER_TEST_TLS(server_tls, speaks_1_2_and_refuses_what_is_older, 60)
 {
     struct server server;
     SSL_CTX *context = tls_layer_context();
@@ -387,7 +381,7 @@ TLS_TEST(server_tls, speaks_1_2_and_refuses_what_is_older, 60)
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
-SERVER_TEST(server_tls, calls_a_stream_that_was_cut_off_1006, 60)
+SERVER_TEST_AND_TLS(server_tls, calls_a_stream_that_was_cut_off_1006, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -409,7 +403,7 @@ SERVER_TEST(server_tls, calls_a_stream_that_was_cut_off_1006, 60)
 /* ---- peers that do not speak TLS, or where none is spoken --------------------------------------
  */
 
-TLS_TEST(server_tls, tells_plain_http_to_use_https, 60)
+SERVER_TEST_TLS(server_tls, tells_plain_http_to_use_https, 60)
 {
     struct server server;
     struct ws_client client;
@@ -428,7 +422,7 @@ TLS_TEST(server_tls, tells_plain_http_to_use_https, 60)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, is_not_spoken_by_a_plain_listener_beside, 60)
+SERVER_TEST_TLS(server_tls, is_not_spoken_by_a_plain_listener_beside, 60)
 {
     struct server server;
     struct ws_client client;
@@ -474,7 +468,7 @@ static uint64_t honest_ms(struct server *server)
 
 /* Handshakes that are begun and not gone on with: only so many are kept, and nobody waits for them.
  */
-TLS_TEST(server_tls, bounds_handshakes_that_stand_still, 120)
+SERVER_TEST_TLS(server_tls, bounds_handshakes_that_stand_still, 120)
 {
     struct server server;
     struct ws_client *halves = calloc(HALVES, sizeof *halves);
@@ -499,7 +493,7 @@ TLS_TEST(server_tls, bounds_handshakes_that_stand_still, 120)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, gives_a_handshake_10_seconds_however_it_drips, 60)
+SERVER_TEST_TLS(server_tls, gives_a_handshake_10_seconds_however_it_drips, 60)
 {
     struct server server;
     struct ws_client silent;
@@ -524,7 +518,7 @@ TLS_TEST(server_tls, gives_a_handshake_10_seconds_however_it_drips, 60)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, refuses_a_client_hello_of_15_kib, 60)
+SERVER_TEST_TLS(server_tls, refuses_a_client_hello_of_15_kib, 60)
 {
     struct server server;
     struct ws_client client;
@@ -553,7 +547,7 @@ TLS_TEST(server_tls, refuses_a_client_hello_of_15_kib, 60)
 }
 
 /* 21 bytes that kill a server of wolfSSL 5.5.4: an encrypted record with nothing in it. */
-TLS_TEST(server_tls, survives_the_record_that_is_too_short, 60)
+SERVER_TEST_TLS(server_tls, survives_the_record_that_is_too_short, 60)
 {
     struct server server;
     const uint8_t record[21] = {0x17, 3, 3, 0, 16};
@@ -569,7 +563,7 @@ TLS_TEST(server_tls, survives_the_record_that_is_too_short, 60)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, ends_a_flood_of_key_updates, 60)
+SERVER_TEST_TLS(server_tls, ends_a_flood_of_key_updates, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -590,7 +584,7 @@ TLS_TEST(server_tls, ends_a_flood_of_key_updates, 60)
 }
 
 /* Each KiB of data pays for one. */
-TLS_TEST(server_tls, takes_key_updates_of_an_honest_peer, 60)
+SERVER_TEST_TLS(server_tls, takes_key_updates_of_an_honest_peer, 60)
 {
     struct server server;
     char text[1200];
@@ -607,7 +601,7 @@ TLS_TEST(server_tls, takes_key_updates_of_an_honest_peer, 60)
     server_end(&server);
 }
 
-TLS_TEST(server_tls, refuses_renegotiation, 60)
+SERVER_TEST_TLS(server_tls, refuses_renegotiation, 60)
 {
     struct server server;
     server_init(&server, engine);
@@ -628,7 +622,7 @@ TLS_TEST(server_tls, refuses_renegotiation, 60)
 
 /* A socket that the server's every byte must go through, cut at will: what OpenSSL writes is sent
  * in pieces of so many octets. */
-TLS_TEST(server_tls, takes_records_cut_anywhere, 120)
+SERVER_TEST_TLS(server_tls, takes_records_cut_anywhere, 120)
 {
     struct server server;
     server_init(&server, engine);
@@ -651,7 +645,7 @@ TLS_TEST(server_tls, takes_records_cut_anywhere, 120)
 #define LARGE_COUNT 100
 
 /* More than the socket and what is encrypted ahead of it hold, in both directions at once. */
-TLS_TEST(server_tls, loses_nothing_when_the_peer_does_not_read, 120)
+SERVER_TEST_TLS(server_tls, loses_nothing_when_the_peer_does_not_read, 120)
 {
     struct server server;
     struct ws_client client;

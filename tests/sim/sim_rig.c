@@ -5,6 +5,7 @@
 #include "sim/sim_rig.h"
 
 #include "base/limits.h"
+#include "session/encode.h"
 #include "base/mem.h"
 #include "session/request.h"
 
@@ -115,20 +116,63 @@ static void up_request(struct fw_session *session, struct fw_request *request)
     (void)request; /* answered 404 */
 }
 
-static int up_publish(struct fw_session *session, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, struct fw_published *published_out)
+static int up_publish(struct fw_session *session, struct fw_bytes topic,
+                      const struct fw_publication *publication, struct fw_published *published_out)
 {
+    struct fw_bytes payload = publication->payload;
     (void)topic;
-    (void)type;
     *published_out = (struct fw_published){.epoch = 1, .offset = 1, .receivers = 0};
     return sim_publish(rig_of(session), payload.at, payload.count) ? 0 : -12;
 }
 
-static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
-                        struct fw_subscription *subscription)
+/* A small page, so that many are taken. */
+#define SIM_PAGE_MESSAGES 3
+
+/* As the directory does, but for the locks; what is published may be on its way. */
+static void settle(struct fw_subscription *subscription)
 {
+    fw_subscription_set_state(subscription, subscription->next > subscription->local->topic->offset
+                                                ? FW_SUBSCRIPTION_FRESH
+                                                : FW_SUBSCRIPTION_BEHIND);
+}
+
+static int up_subscribe(struct fw_session *session, struct fw_bytes topic,
+                        const struct fw_since *since, struct fw_subscription *subscription,
+                        struct fw_joined *joined_out)
+{
+    struct sim_rig *rig = rig_of(session);
     (void)topic;
-    return fw_local_add(rig_of(session)->local, subscription);
+    int result = fw_local_add(rig->local, subscription);
+    if (result != 0)
+        return result;
+    *joined_out = fw_topic_join(rig->topic, since);
+    subscription->next = joined_out->offset + 1;
+    settle(subscription);
+    return 0;
+}
+
+static size_t up_page(struct fw_session *session, struct fw_subscription *subscription,
+                      struct fw_msg **msgs_out, struct fw_taken *taken_out)
+{
+    const struct fw_topic *topic = rig_of(session)->topic;
+    uint64_t oldest = fw_history_oldest(&topic->history, topic->offset);
+    size_t count = 0;
+    taken_out->missed = oldest > subscription->next ? oldest - subscription->next : 0;
+    subscription->next += taken_out->missed;
+    while (subscription->next <= topic->offset && count < SIM_PAGE_MESSAGES) {
+        msgs_out[count] = fw_history_at(&topic->history, topic->offset, subscription->next++);
+        fw_msg_hold(msgs_out[count++], 1);
+    }
+    settle(subscription);
+    return count;
+}
+
+static void up_reached(struct fw_session *session, struct fw_subscription *subscription,
+                       uint64_t next)
+{
+    (void)session;
+    subscription->next = next;
+    settle(subscription);
 }
 
 static void up_unsubscribe(struct fw_session *session, struct fw_subscription *subscription)
@@ -144,6 +188,13 @@ static int up_info(struct fw_session *session, struct fw_bytes topic,
     (void)topic;
     (void)info_out;
     return FW_ERR_ABSENT;
+}
+
+static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out)
+{
+    if (worker == 0)
+        fw_slow_report(session->host, report_out);
+    return worker == 0;
 }
 
 static bool up_ready(struct fw_session *session)
@@ -163,7 +214,10 @@ static const struct fw_session_upward upward = {
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
+    .page = up_page,
+    .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
 };
 
@@ -193,7 +247,9 @@ static void on_turn(void *owner)
     struct sim_rig *rig = owner;
     unsigned count = rig->posts_count;
     rig->posts_count = 0;
-    fw_hub_fan_out(&rig->hub, rig->local, rig->posts, count);
+    if (count > 0)
+        fw_hub_fan_out(&rig->hub, rig->local, rig->posts, count);
+    fw_session_catch_up(&rig->conns.host);
 }
 
 bool sim_publish(struct sim_rig *rig, const void *payload, size_t payload_bytes)
@@ -207,6 +263,16 @@ bool sim_publish(struct sim_rig *rig, const void *payload, size_t payload_bytes)
         .payload_bytes = payload_bytes, .opcode = FW_WS_TEXT, .fin = true};
     msg->frame_at = (uint8_t)(FW_MSG_HEADROOM - fw_ws_header_bytes(payload_bytes, false));
     fw_ws_header_encode(&header, msg->data + msg->frame_at);
+    if (fw_history_reserve(&rig->topic->history, rig->topic->rules) != 0) {
+        fw_msg_drop(msg);
+        return false;
+    }
+    msg->topic = rig->topic;
+    msg->offset = ++rig->topic->offset;
+    if (rig->topic->rules->history_count > 0) {
+        fw_msg_hold(msg, 1);
+        fw_history_add(&rig->topic->history, rig->topic->rules, msg);
+    }
     rig->posts[rig->posts_count++] = msg;
     rig->published++;
     return true;
@@ -246,6 +312,10 @@ struct sim_rig *sim_create(uint32_t slots, uint64_t seed)
     rig->conns.host.random = seed * 2 + 1;
     fw_log_init(&rig->log, NULL, NULL);
     fw_hub_init(&rig->hub, fw_session_deliver);
+    rig->hub.deliver_msgs = fw_session_deliver_msgs;
+    rig->hub.encode = fw_session_encode_any;
+    rig->hub.encoder = &rig->conns.host;
+    rig->conns.host.hub = &rig->hub;
     rig->topic = fw_topic_create(fw_bytes_of("room"), 1, 1);
     must(rig->topic != NULL, "out of memory");
     rig->local = fw_local_create(rig->topic);
@@ -277,7 +347,8 @@ void sim_run(struct sim_rig *rig)
     do {
         turns += fw_sim_run(rig->sim);
         must(turns < 200000, "it does not come to rest");
-    } while (rig->conns.dirty_count > 0 || !fw_sim_is_quiet(rig->sim));
+    } while (rig->conns.dirty_count > 0 || rig->conns.host.resuming_count > 0 ||
+             !fw_sim_is_quiet(rig->sim));
 }
 
 void sim_pass(struct sim_rig *rig, uint64_t ms)

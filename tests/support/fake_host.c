@@ -5,6 +5,7 @@
 #include "support/fake_host.h"
 
 #include "base/limits.h"
+#include "session/encode.h"
 
 #include <fanwire/status.h>
 #include <inttypes.h>
@@ -153,28 +154,46 @@ static struct fw_topic *topic_named(struct fake_host *fake, struct fw_bytes name
         die("too many topics");
     struct fw_topic *topic = fw_topic_create(name, 0xabc, 1);
     if (topic != NULL)
+        topic->rules = &fake->topic_rules;
+    if (topic != NULL)
         fake->topics[fake->topics_count++] = topic;
     return topic;
 }
 
-static int up_publish(struct fw_session *session, struct fw_bytes topic, uint8_t type,
-                      struct fw_bytes payload, struct fw_published *published_out)
+static int up_publish(struct fw_session *session, struct fw_bytes topic,
+                      const struct fw_publication *publication, struct fw_published *published_out)
 {
+    struct fw_bytes payload = publication->payload;
     struct fake_host *fake = fake_of(session);
     if (fake->publish_result != 0)
         return fake->publish_result;
     if (!fw_topic_name_valid(topic))
         return FW_ERR_TOPIC;
-    snprintf(fake->published, sizeof fake->published, "%.*s %s(%s)", (int)topic.count,
-             (const char *)topic.at, type == FW_WS_TEXT ? "text" : "binary",
-             shown(payload.at, payload.count));
+    int count =
+        snprintf(fake->published, sizeof fake->published, "%.*s %s(%s)", (int)topic.count,
+                 (const char *)topic.at, publication->type == FW_WS_TEXT ? "text" : "binary",
+                 shown(payload.at, payload.count));
+    if (publication->key.count > 0)
+        count += sprintf(fake->published + count, " key(%s)",
+                         shown(publication->key.at, publication->key.count));
+    if (publication->lives_ms > 0)
+        sprintf(fake->published + count, " lives(%u)", publication->lives_ms);
     *published_out =
         (struct fw_published){.epoch = 0xabc, .offset = 7, .receivers = fake->receivers};
     return 0;
 }
 
+/* As the directory does, but for the locks. */
+static void settle(struct fw_subscription *subscription)
+{
+    fw_subscription_set_state(subscription, subscription->next > subscription->local->topic->offset
+                                                ? FW_SUBSCRIPTION_LIVE
+                                                : FW_SUBSCRIPTION_BEHIND);
+}
+
 static int up_subscribe(struct fw_session *session, struct fw_bytes name,
-                        struct fw_subscription *subscription)
+                        const struct fw_since *since, struct fw_subscription *subscription,
+                        struct fw_joined *joined_out)
 {
     struct fake_host *fake = fake_of(session);
     if (fake->subscribe_result != 0)
@@ -188,15 +207,47 @@ static int up_subscribe(struct fw_session *session, struct fw_bytes name,
     if (local == NULL)
         return -12;
     int result = fw_local_add(local, subscription);
-    if (result == 0)
-        topic->subscribers++;
-    return result;
+    if (result != 0)
+        return result;
+    topic->subscribers++;
+    topic->subscribers_by[subscription->transport]++;
+    *joined_out = fw_topic_join(topic, since);
+    subscription->next = joined_out->offset + 1;
+    topic->owed += topic->offset - joined_out->offset;
+    settle(subscription);
+    return 0;
+}
+
+static size_t up_page(struct fw_session *session, struct fw_subscription *subscription,
+                      struct fw_msg **msgs_out, struct fw_taken *taken_out)
+{
+    struct fake_host *fake = fake_of(session);
+    struct fw_topic *topic = subscription->local->topic;
+    uint64_t oldest = fw_history_oldest(&topic->history, topic->offset);
+    size_t count = 0;
+    taken_out->missed = oldest > subscription->next ? oldest - subscription->next : 0;
+    subscription->next += taken_out->missed;
+    while (subscription->next <= topic->offset && count < fake->page_messages) {
+        msgs_out[count] = fw_history_at(&topic->history, topic->offset, subscription->next++);
+        fw_msg_hold(msgs_out[count++], 1);
+    }
+    settle(subscription);
+    return count;
+}
+
+static void up_reached(struct fw_session *session, struct fw_subscription *subscription,
+                       uint64_t next)
+{
+    (void)session;
+    subscription->next = next;
+    settle(subscription);
 }
 
 static void up_unsubscribe(struct fw_session *session, struct fw_subscription *subscription)
 {
     (void)session;
     subscription->local->topic->subscribers--;
+    subscription->local->topic->subscribers_by[subscription->transport]--;
     fw_local_remove(subscription);
 }
 
@@ -208,10 +259,25 @@ static int up_info(struct fw_session *session, struct fw_bytes name, struct fw_t
         if (!fw_bytes_equal(topic->node.name, name))
             continue;
         *info_out = (struct fw_topic_info){
-            .epoch = topic->epoch, .offset = topic->offset, .subscribers = topic->subscribers};
+            .epoch = topic->epoch,
+            .offset = topic->offset,
+            .subscribers = topic->subscribers,
+            .subscribers_sse = topic->subscribers_by[FW_TRANSPORT_SSE],
+            .subscribers_longpoll = topic->subscribers_by[FW_TRANSPORT_LONGPOLL],
+            .history_count = topic->history.count,
+            .history_oldest = fw_history_oldest(&topic->history, topic->offset),
+            .history_bytes = topic->history.bytes,
+        };
         return 0;
     }
     return FW_ERR_ABSENT;
+}
+
+static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out)
+{
+    if (worker == 0)
+        fw_slow_report(&fake_of(session)->host, report_out);
+    return worker == 0;
 }
 
 static bool up_ready(struct fw_session *session)
@@ -290,7 +356,10 @@ static const struct fw_session_upward upward = {
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
+    .page = up_page,
+    .reached = up_reached,
     .info = up_info,
+    .slow = up_slow,
     .ready = up_ready,
     .random = up_random,
     .opened = up_opened,
@@ -327,9 +396,19 @@ void fake_host_init(struct fake_host *fake)
     fake->host = (struct fw_session_host){.rules = &fake->rules,
                                           .up = &upward,
                                           .arena = &fake->arena,
+                                          .hub = &fake->hub,
                                           .log = &fake->log,
                                           .now_ms = 1000,
                                           .random = 88172645463325252u};
+    fw_hub_init(&fake->hub, fw_session_deliver);
+    fake->hub.deliver_msgs = fw_session_deliver_msgs;
+    fake->hub.encode = fw_session_encode_any;
+    fake->hub.encoder = &fake->host;
+    fake->topic_rules = (struct fw_topic_rules){.prefix = "",
+                                                .history_count = 64,
+                                                .history_bytes = FW_HISTORY_BYTES_DEFAULT,
+                                                .history_age_ms = FW_HISTORY_AGE_MS_DEFAULT};
+    fake->page_messages = FW_PAGE_MESSAGES_MAX;
     fake->window = SIZE_MAX;
     fake->ready = true;
     ws_trace_init(&fake->frames);
@@ -359,6 +438,7 @@ static void end_inputs(struct fake_host *fake)
 void fake_host_clear(struct fake_host *fake)
 {
     fw_session_clear(&fake->session);
+    fw_session_host_clear(&fake->host);
     for (unsigned i = 0; i < fake->topics_count; i++) {
         if (fake->topics[i]->interests[0].local != NULL)
             fw_local_destroy(fake->topics[i]->interests[0].local);
@@ -436,7 +516,8 @@ static void drained(struct fake_host *fake)
     struct fw_session *session = &fake->session;
     switch ((enum fw_session_end)session->end) {
     case FW_END_NOT:
-        if (session->held != NULL || session->wants_drain)
+        if (session->held != NULL || session->wants_drain || session->resumes ||
+            session->answered || session->slow)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:
@@ -455,9 +536,12 @@ static void drained(struct fake_host *fake)
 void fake_host_flush(struct fake_host *fake)
 {
     struct fw_session *session = &fake->session;
-    for (unsigned pass = 0; fake->dirty && !fake->gone; pass++) {
+    for (unsigned pass = 0; !fake->gone; pass++) {
         if (pass == PASSES_MAX)
             die("the session never comes to rest");
+        fw_session_catch_up(&fake->host);
+        if (!fake->dirty)
+            break;
         fake->dirty = false;
         if (session->phase == FW_PHASE_DONE) {
             fw_session_leave(session);
@@ -540,18 +624,30 @@ void fake_host_advance(struct fake_host *fake, uint64_t ms)
 void fake_host_publish(struct fake_host *fake, const char *topic, const void *payload,
                        size_t payload_bytes)
 {
+    fake_host_publish_as(fake, topic, FW_WS_TEXT, 0, payload, payload_bytes);
+}
+
+void fake_host_publish_as(struct fake_host *fake, const char *topic, uint8_t type, uint64_t key,
+                          const void *payload, size_t payload_bytes)
+{
     struct fw_topic *found = topic_named(fake, fw_bytes_of(topic));
     struct fw_msg *msg =
-        fw_msg_create(FW_WS_TEXT, (struct fw_bytes){(const uint8_t *)payload, payload_bytes});
-    struct fw_hub hub;
+        fw_msg_create(type, (struct fw_bytes){(const uint8_t *)payload, payload_bytes});
     if (found == NULL || msg == NULL)
         die("out of memory");
     const struct fw_ws_header header = {
-        .payload_bytes = payload_bytes, .opcode = FW_WS_TEXT, .fin = true};
+        .payload_bytes = payload_bytes, .opcode = type, .fin = true};
+    msg->key = key;
     msg->frame_at = (uint8_t)(FW_MSG_HEADROOM - fw_ws_header_bytes(payload_bytes, false));
     fw_ws_header_encode(&header, msg->data + msg->frame_at);
-    fw_hub_init(&hub, fw_session_deliver);
-    fw_hub_fan_out(&hub, found->interests[0].local, &msg, 1);
+    msg->topic = found;
+    msg->offset = ++found->offset;
+    found->owed += found->subscribers;
+    fw_msg_hold(msg, 1);
+    if (fw_history_reserve(&found->history, found->rules) != 0)
+        die("out of memory");
+    fw_history_add(&found->history, found->rules, msg);
+    fw_hub_fan_out(&fake->hub, found->interests[0].local, &msg, 1);
 }
 
 /* ---- what was sent --------------------------------------------------------------------------- */

@@ -39,6 +39,9 @@ struct fake_host {
     struct fw_session_rules rules;
     struct fw_arena arena;
     struct fw_log log;
+    struct fw_hub hub;
+    struct fw_topic_rules topic_rules; /* of every topic; a history of 64 at first */
+    size_t page_messages;              /* of a page of history */
 
     /* What the test sets. */
     bool keeps;      /* what up->keep says: input then lives until the turn ends */
@@ -127,6 +130,10 @@ void fake_host_advance(struct fake_host *fake, uint64_t ms);
  */
 void fake_host_publish(struct fake_host *fake, const char *topic, const void *payload,
                        size_t payload_bytes);
+
+/* The same of another type, and with a key. */
+void fake_host_publish_as(struct fake_host *fake, const char *topic, uint8_t type, uint64_t key,
+                          const void *payload, size_t payload_bytes);
 
 /* What was sent, as text; terminated. */
 const char *fake_host_sent(struct fake_host *fake);

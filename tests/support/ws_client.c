@@ -260,6 +260,19 @@ static void use(struct ws_client *client, size_t count)
     memmove(client->in, client->in + count, client->in_count);
 }
 
+ssize_t ws_client_read(struct ws_client *client, void *bytes, size_t room)
+{
+    uint64_t until_ms = ws_client_now_ms() + WS_CLIENT_PATIENCE_MS;
+    while (client->in_count == 0) {
+        if (!receive_more(client, until_ms))
+            return client->ended ? 0 : -1;
+    }
+    size_t count = client->in_count < room ? client->in_count : room;
+    memcpy(bytes, client->in, count);
+    use(client, count);
+    return (ssize_t)count;
+}
+
 /* The value of a header line of a head, as a number; 0 when it is absent. */
 static size_t length_in(const char *head)
 {

@@ -96,6 +96,12 @@ unsigned ws_client_answer(struct ws_client *client, char *body, size_t body_room
  */
 unsigned ws_client_open(struct ws_client *client, const char *path, const char *lines);
 
+/* Reads what comes next, whatever it is.
+ *
+ * returns      octets written; 0 when the server ended, -1 when time is up
+ */
+ssize_t ws_client_read(struct ws_client *client, void *bytes, size_t room);
+
 /* Reads the next frame.
  *
  * returns      false when the server ended or time is up

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT(member)     .offset = offsetof(struct settings, member)
-#define OPTION(member) .offset = offsetof(struct settings, options.member)
+#define AGE_SECONDS_MAX 604800 /* a week */
+#define AT(member)      .offset = offsetof(struct settings, member)
+#define OPTION(member)  .offset = offsetof(struct settings, options.member)
 
 static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
@@ -71,7 +72,7 @@ const struct setting settings_table[] = {
     {"address-accept-burst", "N", "of them at once", "50", OPTION(address_accepts_burst),
      .kind = NUMBER, .least = 1, .most = 1000000, .commands = FOR_BOTH},
     {"trust-proxy", "CIDR", "a proxy whose X-Forwarded-For counts: 10.0.0.0/8; repeatable", NULL,
-     AT(proxies), .kind = LIST, .most = LIST_MAX, .commands = FOR_BOTH},
+     AT(proxies), .kind = LIST, .most = 32, .commands = FOR_BOTH},
     {"message-rate", "N", "messages a second of one connection, 0 for any number",
      "50 where other hosts connect", OPTION(messages_per_s), .kind = NUMBER, .most = 1000000,
      .commands = FOR_BOTH},
@@ -92,6 +93,18 @@ const struct setting settings_table[] = {
      AT(insecure_publish), .kind = SWITCH, .commands = FOR_SERVE},
     {"max-publish", "BYTES", "largest published message", "1048576", OPTION(publish_bytes_max),
      .kind = NUMBER, .least = 1, .most = 1u << 30, .commands = FOR_SERVE},
+    {"history", "COUNT", "messages kept of each topic, 0 for none", "64", OPTION(history_count),
+     .kind = NUMBER, .most = 1u << 24, .zero_is_never = true, .commands = FOR_SERVE},
+    {"history-bytes", "BYTES", "the same in bytes", "1048576", OPTION(history_bytes), .kind = LARGE,
+     .least = 1, .most = UINT64_MAX, .commands = FOR_SERVE},
+    {"history-age", "SECONDS", "the same in time", "300", OPTION(history_age_ms), .kind = SECONDS,
+     .least = 1, .most = AGE_SECONDS_MAX, .commands = FOR_SERVE},
+    {"history-max", "BYTES", "kept of all topics together", "268435456",
+     OPTION(history_total_bytes), .kind = LARGE, .least = 1, .most = UINT64_MAX,
+     .commands = FOR_SERVE},
+    {"topic", "PREFIX:SETTINGS",
+     "of a prefix's topics: history=N, bytes=N, age=N, policy=disconnect|drop-oldest|latest", NULL,
+     AT(topics), .kind = LIST, .most = LIST_MAX, .commands = FOR_SERVE, .has_commas = true},
     {"max-topics", "N", "topics at once", "65536", OPTION(topics_max), .kind = NUMBER, .least = 64,
      .most = 1000000000, .commands = FOR_SERVE},
     {"token-key", "FILE", "a key of tokens: JWK, JWK set, PEM or secret; repeatable", NULL,
@@ -199,18 +212,23 @@ void settings_clear(struct settings *settings)
     }
 }
 
-static const char *copy(struct settings *settings, const char *value)
+const char *settings_copy(struct settings *settings, const char *characters, size_t count)
 {
-    size_t count = strlen(value) + 1;
-    struct text *text = malloc(sizeof *text + count);
+    struct text *text = malloc(sizeof *text + count + 1);
     if (text == NULL) {
         fputs("fanwire: out of memory\n", stderr);
         exit(EXIT_FAILED);
     }
-    memcpy(text->characters, value, count);
+    memcpy(text->characters, characters, count);
+    text->characters[count] = '\0';
     text->next = settings->texts;
     settings->texts = text;
     return text->characters;
+}
+
+static const char *copy(struct settings *settings, const char *value)
+{
+    return settings_copy(settings, value, strlen(value));
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-#define LIST_MAX     32
+#define LIST_MAX     64
 #define SETTINGS_MAX 96
 
 /* A repeatable setting, NULL-terminated. */
@@ -47,6 +47,8 @@ struct settings {
     bool quiet;
     bool demo;
     bool insecure_publish;
+    struct list topics; /* PREFIX:SETTINGS, read into topic_settings */
+    struct fw_topic_settings topic_settings[LIST_MAX];
 
     /* Access. */
     struct list token_keys; /* files */
@@ -100,6 +102,7 @@ struct setting {
     unsigned commands;
     bool zero_is_never; /* 0 becomes FW_UNLIMITED */
     bool reloads;       /* SIGHUP applies it */
+    bool has_commas;    /* of a LIST: in a variable split at spaces instead */
 };
 
 extern const struct setting settings_table[];
@@ -121,6 +124,12 @@ void settings_clear(struct settings *settings);
  */
 bool settings_set(struct settings *settings, unsigned row, const char *value, struct origin origin,
                   const char *what);
+
+/* So many characters with an end, which live as long as the settings. */
+const char *settings_copy(struct settings *settings, const char *characters, size_t count);
+
+/* topics.c: reads what --topic says into the options. False after saying what is wrong. */
+bool settings_read_topics(struct settings *settings);
 
 /* Whether somebody has set a member of struct settings. */
 bool settings_is_set(const struct settings *settings, const void *member);

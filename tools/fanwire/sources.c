@@ -119,8 +119,9 @@ static bool set_variable(struct settings *settings, unsigned row, const char *va
     char part[VALUE_BYTES];
     if (settings_table[row].kind != LIST)
         return settings_set(settings, row, value, origin, what);
+    const char *separator = settings_table[row].has_commas ? " " : ",";
     for (;;) {
-        size_t count = strcspn(value, ",");
+        size_t count = strcspn(value, separator);
         if (count >= sizeof part) {
             fprintf(stderr, "fanwire: %s is too long\n", what);
             return false;
@@ -210,7 +211,7 @@ int settings_read(struct settings *settings, unsigned command, int argc, char **
         watch_inherited(settings);
     if (settings->listen.count == 0)
         settings->listen.at[settings->listen.count++] = "127.0.0.1:8080";
-    if (!check_tls(settings))
+    if (!check_tls(settings) || !settings_read_topics(settings))
         return EXIT_USAGE;
     if (settings->hosts.count > 0)
         settings->options.allow_hosts = settings->hosts.at;

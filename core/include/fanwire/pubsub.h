@@ -20,8 +20,18 @@ struct fw_published {
 /* What the server knows of a topic. */
 struct fw_topic_info {
     uint64_t epoch;
-    uint64_t offset; /* of the newest message, 0 before the first */
-    uint32_t subscribers;
+    uint64_t offset;               /* of the newest message, 0 before the first */
+    uint32_t subscribers;          /* in all, */
+    uint32_t subscribers_sse;      /* event streams among them, */
+    uint32_t subscribers_longpoll; /* and waiting GETs */
+    uint32_t history_count;        /* messages held for those who come back */
+    uint64_t history_oldest; /* offset of the oldest of them; of the next one when none is held */
+    uint64_t history_bytes;
+    /* Messages times subscribers: owed = delivered + dropped + left, once all is quiet. */
+    uint64_t owed;
+    uint64_t delivered; /* handed to a connection */
+    uint64_t dropped;   /* by a slow subscriber's policy, expired, or gone from the history */
+    uint64_t left;      /* not handed over, because the subscriber ended first */
 };
 
 /* Publishes a message to everyone who is subscribed to the topic.
@@ -40,6 +50,27 @@ struct fw_topic_info {
  */
 FW_PUBLIC int fw_publish(fw_server *server, const char *topic, enum fw_message_type type,
                          const void *bytes, size_t bytes_count, struct fw_published *published_out);
+
+/* What a publisher may say besides. Start from FW_PUBLISH_OPTIONS. */
+struct fw_publish_options {
+    size_t size;
+    /* What the message is news of, at most 128 bytes: where the policy is FW_SLOW_LATEST it
+     * replaces an older one of the same key that a slow subscriber has not got yet. NULL: of the
+     * topic. */
+    const char *key;
+    uint32_t lives_ms; /* after this nobody who comes back is handed it; 0: for ever */
+};
+
+#define FW_PUBLISH_OPTIONS                                                                         \
+    {                                                                                              \
+        .size = sizeof(struct fw_publish_options)                                                  \
+    }
+
+/* The same with options; NULL for none. errors: besides, FW_ERR_USAGE. Thread: any. */
+FW_PUBLIC int fw_publish_with(fw_server *server, const char *topic, enum fw_message_type type,
+                              const void *bytes, size_t bytes_count,
+                              const struct fw_publish_options *publish_options,
+                              struct fw_published *published_out);
 
 /* Reads a topic's figures; FW_ERR_ABSENT when nobody has used it. Thread: any. */
 FW_PUBLIC int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *info_out);

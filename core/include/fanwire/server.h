@@ -20,6 +20,22 @@ enum fw_engine_choice { FW_USE_AUTO, FW_USE_URING, FW_USE_EPOLL };
 /* Levels of log lines. */
 enum { FW_LEVEL_ERROR, FW_LEVEL_WARN, FW_LEVEL_INFO, FW_LEVEL_DEBUG };
 
+/* What becomes of a subscriber that owes more than output_bytes_max. */
+enum fw_slow_policy {
+    FW_SLOW_DISCONNECT,  /* it is closed with 1013, and comes back with its position */
+    FW_SLOW_DROP_OLDEST, /* it loses what it has waited for longest */
+    FW_SLOW_LATEST,      /* of what waits for it only the newest message of each key is kept */
+};
+
+/* Settings of the topics of one prefix; 0 means as all topics. */
+struct fw_topic_settings {
+    const char *prefix;
+    uint32_t history_count; /* FW_NO_HISTORY: none */
+    uint32_t history_age_ms;
+    uint64_t history_bytes;
+    enum fw_slow_policy policy;
+};
+
 /* Start from FW_SERVER_OPTIONS, which sets `size`: a library newer than the program then knows
  * which fields are there. 0 and NULL mean the default. Callbacks run on the connection's worker;
  * each has `context` as its last argument. */
@@ -69,7 +85,7 @@ struct fw_server_options {
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
 
-    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+    /* While all listeners are loopback addresses (paths aside), a request's Host must be localhost,
      * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
      * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
      * front for any name below a domain, or "*". */
@@ -84,6 +100,15 @@ struct fw_server_options {
     const char *const *tls_key_files;
     const char *tls_client_ca_file; /* demand a certificate by these CAs of every client */
     bool tls_self_signed;           /* make a throw-away certificate instead, for trying out */
+    /* Each topic's newest messages, for subscribers that come back (fanwire(1), POSITIONS). With
+     * `feed` 64 of them, without it none; FW_NO_HISTORY: none. */
+    uint32_t history_count;
+    uint32_t history_age_ms;      /* 300000 */
+    uint64_t history_bytes;       /* of one topic, with what each message costs: 1 MiB */
+    uint64_t history_total_bytes; /* of all topics; the oldest messages go first: 256 MiB */
+    /* What topics whose names begin so have of their own; the longest prefix counts. */
+    const struct fw_topic_settings *topic_settings;
+    size_t topic_settings_count;
     /* Says who sends a request that carries no token for the server's policy (access.h): a
      * WebSocket handshake, or a request for a topic or for figures. False: no opinion, the policy's
      * anonymous rights hold. True: the program calls fw_authorization_grant or _refuse, now or
@@ -111,7 +136,8 @@ struct fw_server_options {
     const char *const *trusted_proxies;
 };
 
-#define FW_UNLIMITED UINT32_MAX
+#define FW_UNLIMITED  UINT32_MAX
+#define FW_NO_HISTORY UINT32_MAX
 #define FW_SERVER_OPTIONS                                                                          \
     {                                                                                              \
         .size = sizeof(struct fw_server_options)                                                   \

@@ -31,6 +31,9 @@ extern "C" {
     X(FW_ERR_NOT_UTF8, -10008, 400, "text must be valid UTF-8")                                    \
     X(FW_ERR_EXISTS, -10009, 0, "it is there already")                                             \
     X(FW_ERR_ABSENT, -10010, 404, "it is not there")                                               \
+    X(FW_ERR_POSITION, -10011, 400, "a position is EPOCH:OFFSET for each topic, or first or now")  \
+    X(FW_ERR_JSON, -10012, 400, "this is not a JSON object with unique keys, at most 8 deep")      \
+    X(FW_ERR_COMMAND, -10013, 400, "a field is missing, of the wrong type or unknown")             \
     X(FW_ERR_URL, -10021, 0, "a URL is ws://HOST[:PORT][/PATH][?QUERY] or unix:/path[:/PATH]")     \
     /* HTTP requests (RFC 9112) and the opening handshake (RFC 6455, section 4) */                 \
     X(FW_ERR_HTTP_METHOD, -10101, 501, "the method is not one this server knows")                  \

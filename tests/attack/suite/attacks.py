@@ -28,6 +28,10 @@ class Figure:
     good: bool | None  # None: told, not judged
     attack: str = ""
 
+    def is_time(self):
+        """Whether a busy machine alone can make it miss its limit."""
+        return self.measured.endswith((" ms", " s", " %"))
+
 
 def at_most(what, measured, limit, unit, digits=1):
     return Figure(what, f"<= {limit} {unit}", f"{measured:.{digits}f} {unit}", measured <= limit)
@@ -327,7 +331,7 @@ def deflate_bomb(engine, quick):
                 memory.append(growth(target, before) / KIB)
                 sock.close()
             yield exactly(f"{name} of zeros x 1032 ({len(bomb)} octets): closed with", codes, {1009})
-            yield at_most("memory, most", max(memory), 64 + size // KIB, "KiB", 0)
+            yield at_most("memory, most", max(memory), 64, "KiB", 0)
             yield at_most("CPU, median", percentile(cpu, .5), 5, "ms", 2)
         sock = target.open(more=DEFLATE)
         sock.sendall(frame(0xC2, bytes(b"\x00"), 128 * KIB + 8))
@@ -342,24 +346,34 @@ def deflate_bomb(engine, quick):
 # ---- room ----------------------------------------------------------------------------------------
 
 
+def echo_times(sock, seconds):
+    """How long each of many echoes took on a connection, 20 a second."""
+    times, started = [], time.monotonic()
+    while time.monotonic() - started < seconds:
+        sent = time.monotonic()
+        sock.sendall(frame(0x81, b"still here"))
+        receive_until(sock, b"still here")
+        times.append(time.monotonic() - sent)
+        time.sleep(0.05)
+    return times
+
+
 def descriptors(engine, quick):
     """Descriptors run out: neither a spin nor a drop."""
     clients = 1000
     with Target("echo", engine, "--workers", "1", "--handshake-timeout", "60", "--max-connections",
                 "100000", descriptors=256) as target:
         old = target.open()
+        calm = echo_times(old, 2)
         socks = connect_many(target, clients, HANDSHAKE.format(path="/", more="").encode())
         time.sleep(1)
-        cpu, started, echoes = target.cpu_s(), time.monotonic(), []
-        while time.monotonic() - started < (1 if quick else 5):
-            sent = time.monotonic()
-            old.sendall(frame(0x81, b"still here"))
-            receive_until(old, b"still here")
-            echoes.append(time.monotonic() - sent)
-            time.sleep(0.05)
+        cpu, started = target.cpu_s(), time.monotonic()
+        echoes = echo_times(old, 1 if quick else 5)
         share = (target.cpu_s() - cpu) / (time.monotonic() - started)
         yield at_most(f"{clients} clients at 256 descriptors: CPU", 100 * share, 5, "%")
-        yield at_most("echoes of who was there, 99 %", 1e3 * percentile(echoes, .99), 10, "ms", 2)
+        yield at_most("echoes of who was there, median", 1e3 * percentile(echoes, .5), 2, "ms", 2)
+        yield told("the same, 99 %, before / meanwhile",
+                   f"{1e3 * percentile(calm, .99):.2f}/{1e3 * percentile(echoes, .99):.2f} ms")
         served = 0
         for sock in socks:  # each one that goes makes room for the next
             sock.settimeout(PATIENCE_S)

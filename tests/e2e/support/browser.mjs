@@ -2,7 +2,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { atEnd } from './checks.mjs';
 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
@@ -24,10 +27,33 @@ export async function browserMissing() {
   }
 }
 
-/* Starts a browser; it is closed at the end of the script. */
-export async function launchBrowser() {
+/* A home folder whose certificate store trusts a CA, as a user's does who imported it. */
+function homeThatTrusts(caFile) {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'fanwire-home-'));
+  atEnd(() => fs.rmSync(home, { recursive: true, force: true }));
+  const store = path.join(home, '.pki/nssdb');
+  fs.mkdirSync(store, { recursive: true });
+  for (const args of [['-N', '--empty-password'], ['-A', '-t', 'C,,', '-n', 'test', '-i', caFile]]) {
+    const { status, stderr } = spawnSync('certutil', ['-d', `sql:${store}`, ...args], { encoding: 'utf8' });
+    if (status !== 0) {
+      throw new Error(`certutil: ${stderr}`);
+    }
+  }
+  return home;
+}
+
+/* Starts a browser; it is closed at the end of the script.
+ *
+ * ca           a file of a CA that it shall trust
+ */
+export async function launchBrowser({ ca } = {}) {
   const { default: puppeteer } = await import('puppeteer-core');
-  const browser = await puppeteer.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
+  const browser = await puppeteer.launch({
+    executablePath: CHROMIUM,
+    headless: true,
+    args: FLAGS,
+    env: ca ? { ...process.env, HOME: homeThatTrusts(ca) } : process.env,
+  });
   atEnd(() => browser.close());
   return browser;
 }

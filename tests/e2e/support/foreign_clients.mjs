@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { atEnd } from './checks.mjs';
@@ -13,8 +14,11 @@ import { atEnd } from './checks.mjs';
 const PYTHON = '/usr/bin/python3';
 const PYTHON_CLIENT = fileURLToPath(new URL('python_client.py', import.meta.url));
 
-async function openPython(url) {
-  const child = spawn(PYTHON, [PYTHON_CLIENT, url], { stdio: ['pipe', 'pipe', 'inherit'] });
+async function openPython(url, page, caFile) {
+  const child = spawn(PYTHON, [PYTHON_CLIENT, url], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: caFile ? { ...process.env, SSL_CERT_FILE: caFile } : process.env,
+  });
   const lines = readline.createInterface({ input: child.stdout });
   const client = {
     messages: [],
@@ -41,9 +45,9 @@ async function openPython(url) {
   return client;
 }
 
-async function openNode(url) {
+async function openNode(url, page, caFile) {
   const { default: WebSocket } = await import('ws');
-  const socket = new WebSocket(url);
+  const socket = new WebSocket(url, caFile ? { ca: fs.readFileSync(caFile) } : {});
   const client = {
     messages: [],
     closedWith: null,
@@ -102,7 +106,8 @@ async function openBrowser(url, page) {
   return client;
 }
 
-/* The kinds of clients: { name, missing (why not here, or null), open(url, page) }. */
+/* The kinds of clients: { name, missing (why not here, or null), open(url, page, caFile) }; with
+ * a CA's file it alone is trusted (the browser was told before). */
 export async function foreignClients(browserMissing) {
   const hasPython = spawnSync(PYTHON, ['-c', 'import websockets']).status === 0;
   const hasNode = await import('ws').then(() => true, () => false);

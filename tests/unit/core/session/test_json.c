@@ -6,7 +6,7 @@
 #include "support/guard_buf.h"
 
 #include <criterion/criterion.h>
-#include <errno.h>
+#include <fanwire/status.h>
 #include <string.h>
 
 static int parse(struct guard_buf *guard, const char *text)
@@ -14,7 +14,7 @@ static int parse(struct guard_buf *guard, const char *text)
     size_t count = strlen(text);
     json_t *object = NULL;
     struct fw_bytes in = {guard_buf_at_end(guard, text, count), count};
-    int result = fw_json_object(in, &object);
+    int result = fw_json_parse(in, false, &object);
     json_decref(object);
     return result;
 }
@@ -29,27 +29,27 @@ Test(json, takes_one_object_and_nothing_else)
         {" {\"a\":1} ", 0},
         {"{\"a\":{\"a\":1}}", 0},
         {"{\"a\":[[[[[[[]]]]]]]}", 0},
-        {"{\"a\":[[[[[[[[]]]]]]]]}", -EINVAL},
+        {"{\"a\":[[[[[[[[]]]]]]]]}", FW_ERR_JSON},
         {"{\"a\":\"[[[[[[[[[[[[\"}", 0},
         {"{\"a\":\"\\\"[[[[[[[[[[[[\"}", 0},
-        {"{\"a\":\"\\\\\",\"b\":[[[[[[[[]]]]]]]]}", -EINVAL},
-        {"{\"a\":1,\"a\":1}", -EINVAL},
-        {"{\"a\":1,\"\\u0061\":1}", -EINVAL},
-        {"{\"a\":{\"b\":1,\"b\":1}}", -EINVAL},
-        {"", -EINVAL},
-        {"[]", -EINVAL},
-        {"1", -EINVAL},
-        {"null", -EINVAL},
-        {"{} {}", -EINVAL},
-        {"{", -EINVAL},
-        {"}", -EINVAL},
-        {"{\"a", -EINVAL},
-        {"{\"a\\", -EINVAL},
-        {"{\"a\":\"\xc3\"}", -EINVAL},
-        {"{\"a\":\"\\u0000\"}", -EINVAL},
-        {"{\"\\u0000\":1}", -EINVAL},
-        {"{\"a\":01}", -EINVAL},
-        {"{\"a\":1,}", -EINVAL},
+        {"{\"a\":\"\\\\\",\"b\":[[[[[[[[]]]]]]]]}", FW_ERR_JSON},
+        {"{\"a\":1,\"a\":1}", FW_ERR_JSON},
+        {"{\"a\":1,\"\\u0061\":1}", FW_ERR_JSON},
+        {"{\"a\":{\"b\":1,\"b\":1}}", FW_ERR_JSON},
+        {"", FW_ERR_JSON},
+        {"[]", FW_ERR_JSON},
+        {"1", FW_ERR_JSON},
+        {"null", FW_ERR_JSON},
+        {"{} {}", FW_ERR_JSON},
+        {"{", FW_ERR_JSON},
+        {"}", FW_ERR_JSON},
+        {"{\"a", FW_ERR_JSON},
+        {"{\"a\\", FW_ERR_JSON},
+        {"{\"a\":\"\xc3\"}", FW_ERR_JSON},
+        {"{\"a\":\"\\u0000\"}", FW_ERR_JSON},
+        {"{\"\\u0000\":1}", FW_ERR_JSON},
+        {"{\"a\":01}", FW_ERR_JSON},
+        {"{\"a\":1,}", FW_ERR_JSON},
     };
     struct guard_buf guard;
     guard_buf_init(&guard, 4096);
@@ -61,13 +61,22 @@ Test(json, takes_one_object_and_nothing_else)
 Test(json, hands_out_strings_and_only_strings)
 {
     json_t *object;
-    struct fw_bytes value;
-    cr_assert_eq(fw_json_object(fw_bytes_of("{\"a\":\"x\",\"b\":1,\"c\":\"\"}"), &object), 0);
-    cr_assert(fw_json_string(object, "a", &value));
-    cr_assert(fw_bytes_equal(value, fw_bytes_of("x")));
-    cr_assert(fw_json_string(object, "c", &value));
-    cr_assert_eq(value.count, 0u);
-    cr_assert_not(fw_json_string(object, "b", &value));
-    cr_assert_not(fw_json_string(object, "d", &value));
+    struct fw_bytes text = fw_bytes_of("{\"a\":\"x\",\"b\":1,\"c\":\"\"}");
+    cr_assert_eq(fw_json_parse(text, false, &object), 0);
+    cr_assert(fw_bytes_equal(fw_json_string(object, "a"), fw_bytes_of("x")));
+    cr_assert_not_null(fw_json_string(object, "c").at);
+    cr_assert_eq(fw_json_string(object, "c").count, 0u);
+    cr_assert_null(fw_json_string(object, "b").at);
+    cr_assert_null(fw_json_string(object, "d").at);
+    json_decref(object);
+}
+
+Test(json, takes_NUL_in_payloads_alone)
+{
+    json_t *object;
+    struct fw_bytes text = fw_bytes_of("{\"a\":\"x\\u0000y\"}");
+    cr_assert_eq(fw_json_parse(text, false, &object), FW_ERR_JSON);
+    cr_assert_eq(fw_json_parse(text, true, &object), 0);
+    cr_assert_eq(fw_json_string(object, "a").count, 3u);
     json_decref(object);
 }

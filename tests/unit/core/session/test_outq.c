@@ -311,3 +311,72 @@ Test(outq, keep_cuts_the_queue_before_the_piece_it_has_no_memory_for)
         fw_outq_clear(&outq);
     }
 }
+
+/* ---- looking and skipping: what TLS takes ------------------------------------------------------
+ */
+
+/* What fw_outq_peek shows, as text with a bar between pieces. */
+static const char *shown(const struct fw_outq *outq, unsigned pieces_max, size_t bytes_max)
+{
+    static char text[256];
+    struct iovec pieces[16];
+    unsigned count = fw_outq_peek(outq, pieces, pieces_max, bytes_max);
+    char *to = text;
+    for (unsigned i = 0; i < count; i++)
+        to += sprintf(to, "%s%.*s", i > 0 ? "|" : "", (int)pieces[i].iov_len,
+                      (const char *)pieces[i].iov_base);
+    *to = '\0';
+    return text;
+}
+
+Test(outq, shows_what_stands_in_front_and_keeps_it)
+{
+    struct fw_outq outq;
+    fw_outq_init(&outq);
+    cr_assert_str_eq(shown(&outq, 16, 100), "");
+    push_share(&outq, "one", 1);
+    push_at(&outq, 0, "two");
+    push_share(&outq, "three", 1);
+    cr_assert_str_eq(shown(&outq, 16, 100), "one|two|three");
+    cr_assert_str_eq(shown(&outq, 2, 100), "one|two");
+    cr_assert_str_eq(shown(&outq, 0, 100), "");
+    cr_assert_str_eq(shown(&outq, 16, 1), "o");
+    cr_assert_str_eq(shown(&outq, 16, 3), "one");
+    cr_assert_str_eq(shown(&outq, 16, 8), "one|two|th");
+    cr_assert_eq(outq.queued_bytes, 11u);
+    cr_assert_str_eq(taken(&outq), "one|two|three");
+}
+
+/* Every number of bytes, at once and in two steps: what is left is the rest, its references held.
+ */
+Test(outq, skips_any_number_of_bytes)
+{
+    static const char all[] = "onetwothreefour";
+    for (size_t first = 0; first < sizeof all; first++) {
+        for (size_t second = 0; first + second < sizeof all; second++) {
+            struct fw_outq outq;
+            fw_outq_init(&outq);
+            push_share(&outq, "one", 1);
+            push_at(&outq, 0, "two");
+            push_share(&outq, "three", 1);
+            push_share(&outq, "four", 1);
+            fw_outq_skip(&outq, first);
+            bool cut = fw_outq_skip(&outq, second);
+            size_t gone = first + second;
+            bool begun = gone != 0 && gone != 3 && gone != 6 && gone != 11 && gone != 15;
+            if (second > 0)
+                cr_assert_eq(cut, begun, "%zu + %zu", first, second);
+            cr_assert_eq(outq.queued_bytes, sizeof all - 1 - gone);
+            cr_assert_eq(fw_outq_empty(&outq), gone == sizeof all - 1);
+            cr_assert_eq(fw_outq_keep(&outq), 0);
+            end_turn();
+            char left[32] = "";
+            const char *text = taken(&outq);
+            for (char *to = left; *text != '\0'; text++) {
+                if (*text != '|')
+                    *to++ = *text;
+            }
+            cr_assert_str_eq(left, all + gone, "%zu + %zu", first, second);
+        }
+    }
+}

@@ -27,6 +27,8 @@ struct rig {
 
 static const uint64_t random_of[3] = {0x243f6a8885a308d3, 0x13198a2e03707344, 0xa4093822299f31d0};
 
+static const struct fw_since now = {.kind = FW_SINCE_NOW};
+
 static struct rig *rig_create(uint32_t topics_max)
 {
     struct rig *rig = calloc(1, sizeof *rig);
@@ -87,8 +89,10 @@ static void subscribe(struct rig *rig, unsigned worker, const char *topic,
                       struct fw_subscription *subscription)
 {
     *subscription = (struct fw_subscription){0};
-    cr_assert_eq(
-        fw_directory_subscribe(&rig->directory, worker, fw_bytes_of(topic), 1000, subscription), 0);
+    struct fw_joined joined;
+    cr_assert_eq(fw_directory_subscribe(&rig->directory, worker, fw_bytes_of(topic), 1000, &now,
+                                        subscription, &joined),
+                 0);
 }
 
 static struct fw_topic_info info_of(struct rig *rig, const char *topic)
@@ -283,7 +287,8 @@ Test(directory, says_LIMIT_rather_than_let_go_of_a_topic_in_use)
     subscribe(rig, 0, "a", &subscription);
     const char *sibling = sibling_of(rig, "a");
     cr_assert_eq(publish(rig, sibling), FW_ERR_LIMIT, "somebody is on it");
-    cr_assert_eq(fw_directory_subscribe(&rig->directory, 0, fw_bytes_of(sibling), 1, &other),
+    cr_assert_eq(fw_directory_subscribe(&rig->directory, 0, fw_bytes_of(sibling), 1, &now, &other,
+                                        &(struct fw_joined){0}),
                  FW_ERR_LIMIT);
     cr_assert_null(other.local);
     cr_assert_eq(publish(rig, "a"), 0);
@@ -329,7 +334,8 @@ Test(directory, makes_no_half_topic_whichever_allocation_fails)
         struct rig *rig = rig_create(1000);
         struct fw_subscription subscription = {0};
         fail_mem_at(k, FAIL_ONCE);
-        int result = fw_directory_subscribe(&rig->directory, 1, fw_bytes_of("a"), 1, &subscription);
+        int result = fw_directory_subscribe(&rig->directory, 1, fw_bytes_of("a"), 1, &now,
+                                            &subscription, &(struct fw_joined){0});
         failed = fail_mem_off();
         cr_assert_eq(result, failed ? -ENOMEM : 0);
         cr_assert_eq(subscription.local == NULL, failed);
@@ -387,8 +393,8 @@ static void *listen_on_and_off(void *context)
     while (atomic_load(actor->publishing) > 0) {
         struct fw_subscription subscription = {0};
         uint64_t last = 0;
-        must(fw_directory_subscribe(&rig->directory, actor->index, fw_bytes_of("a"), 1000,
-                                    &subscription) == 0,
+        must(fw_directory_subscribe(&rig->directory, actor->index, fw_bytes_of("a"), 1000, &now,
+                                    &subscription, &(struct fw_joined){0}) == 0,
              "a subscribe failed");
         for (unsigned i = 0; i < 50; i++) {
             struct fw_post *post = fw_mailbox_take(&rig->boxes[actor->index]);

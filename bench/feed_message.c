@@ -1,0 +1,71 @@
+/* feed_message.c: what a published message says of itself.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "feed_message.h"
+
+#include <string.h>
+
+static void write_hex(uint8_t *out, uint64_t value, unsigned digits)
+{
+    while (digits-- > 0) {
+        out[digits] = (uint8_t) "0123456789abcdef"[value & 15];
+        value >>= 4;
+    }
+}
+
+static bool read_hex(const uint8_t *in, unsigned digits, uint64_t *value_out)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < digits; i++) {
+        unsigned digit = in[i] >= '0' && in[i] <= '9'   ? in[i] - (unsigned)'0'
+                         : in[i] >= 'a' && in[i] <= 'f' ? in[i] - (unsigned)'a' + 10
+                                                        : 16;
+        if (digit > 15)
+            return false;
+        value = value << 4 | digit;
+    }
+    *value_out = value;
+    return true;
+}
+
+static uint8_t filler(size_t at)
+{
+    return (uint8_t)('a' + at % 26);
+}
+
+void feed_message_write(const struct feed_message *message, uint8_t *out, size_t bytes)
+{
+    write_hex(out, message->publisher, 4);
+    write_hex(out + 4, message->sequence, 16);
+    write_hex(out + 20, message->due_ns, 16);
+    for (size_t i = FEED_HEAD_BYTES; i < bytes; i++)
+        out[i] = filler(i);
+}
+
+bool feed_message_read(const uint8_t in[FEED_HEAD_BYTES], struct feed_message *message_out)
+{
+    uint64_t publisher;
+    if (!read_hex(in, 4, &publisher) || !read_hex(in + 4, 16, &message_out->sequence) ||
+        !read_hex(in + 20, 16, &message_out->due_ns))
+        return false;
+    message_out->publisher = (uint32_t)publisher;
+    return true;
+}
+
+#define ALPHABET "abcdefghijklmnopqrstuvwxyz"
+
+bool feed_filler_good(const uint8_t *bytes, size_t at, size_t count)
+{
+    /* Whatever letter it begins with, 104 more are there. */
+    static const char letters[] = ALPHABET ALPHABET ALPHABET ALPHABET ALPHABET;
+    while (count > 0) {
+        size_t take = count < sizeof letters - 27 ? count : sizeof letters - 27;
+        if (memcmp(bytes, letters + at % 26, take) != 0)
+            return false;
+        bytes += take;
+        at += take;
+        count -= take;
+    }
+    return true;
+}

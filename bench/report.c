@@ -1,0 +1,160 @@
+/* report.c: reading records back.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "report.h"
+#include "support.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool report_read(struct report *report, const char *path)
+{
+    char *line = NULL;
+    size_t room = 0;
+    size_t number = 0;
+    bool good = true;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        fprintf(stderr, "fanwire-bench: %s: %s\n", path, strerror(errno));
+        return false;
+    }
+    if (report->lines == NULL)
+        report->lines = json_array();
+    while (good && getline(&line, &room, file) >= 0) {
+        json_error_t error;
+        number++;
+        if (line[strspn(line, " \r\n")] == '\0')
+            continue;
+        json_t *record = json_loads(line, 0, &error);
+        good = json_is_object(record);
+        if (!good)
+            fprintf(stderr, "fanwire-bench: %s:%zu: %s\n", path, number, error.text);
+        else if (json_is_string(json_object_get(record, "scenario")) &&
+                 json_is_string(json_object_get(record, "label")) &&
+                 json_is_string(json_object_get(record, "target")) &&
+                 json_is_object(json_object_get(record, "figures")))
+            json_array_append(report->lines, record);
+        else
+            report->passed_over++;
+        json_decref(record);
+    }
+    free(line);
+    fclose(file);
+    return good;
+}
+
+static const char *text_of(const json_t *record, const char *name)
+{
+    const char *text = json_string_value(json_object_get(record, name));
+    return text == NULL ? "" : text;
+}
+
+static struct report_group *find(struct report *report, const json_t *record)
+{
+    for (size_t i = 0; i < report->groups_count; i++) {
+        if (strcmp(report->groups[i].scenario, text_of(record, "scenario")) == 0 &&
+            strcmp(report->groups[i].label, text_of(record, "label")) == 0)
+            return &report->groups[i];
+    }
+    return NULL;
+}
+
+static void clear(struct report_group *group)
+{
+    for (unsigned i = 0; i < group->targets_count; i++)
+        json_decref(group->targets[i].runs);
+    group->targets_count = 0;
+}
+
+static void add_run(struct report_group *group, const json_t *record)
+{
+    const char *name = text_of(record, "target");
+    unsigned i = 0;
+    while (i < group->targets_count && strcmp(group->targets[i].name, name) != 0)
+        i++;
+    if (i == REPORT_TARGETS_MAX)
+        return;
+    if (i == group->targets_count)
+        group->targets[group->targets_count++] =
+            (struct report_target){.name = name, .runs = json_array()};
+    json_array_append(group->targets[i].runs, json_object_get(record, "figures"));
+}
+
+static bool same_group(const struct report_group *group, const json_t *record)
+{
+    return strcmp(group->group, text_of(record, "group")) == 0;
+}
+
+void report_group(struct report *report)
+{
+    size_t index;
+    json_t *record;
+    report->groups = bench_alloc(json_array_size(report->lines) + 1, sizeof *report->groups);
+    json_array_foreach(report->lines, index, record)
+    {
+        struct report_group *group = find(report, record);
+        if (group == NULL)
+            group = &report->groups[report->groups_count++];
+        else if (!same_group(group, record))
+            clear(group); /* a newer one takes its place */
+        group->scenario = text_of(record, "scenario");
+        group->label = text_of(record, "label");
+        group->group = text_of(record, "group");
+        group->line = record;
+        add_run(group, record);
+    }
+}
+
+void report_free(struct report *report)
+{
+    for (size_t i = 0; i < report->groups_count; i++)
+        clear(&report->groups[i]);
+    free(report->groups);
+    json_decref(report->lines);
+    *report = (struct report){0};
+}
+
+static const json_t *figure_at(const json_t *figures, const char *path)
+{
+    char name[64];
+    const char *dot = strchr(path, '.');
+    if (dot == NULL)
+        return json_object_get(figures, path);
+    snprintf(name, sizeof name, "%.*s", (int)(dot - path), path);
+    return json_object_get(json_object_get(figures, name), dot + 1);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+bool report_median(const struct report_target *target, const char *path, double *median_out,
+                   double *least_out, double *most_out)
+{
+    size_t index;
+    json_t *figures;
+    size_t count = 0;
+    double *values = bench_alloc(json_array_size(target->runs), sizeof *values);
+    json_array_foreach(target->runs, index, figures)
+    {
+        const json_t *value = figure_at(figures, path);
+        if (json_is_number(value))
+            values[count++] = json_number_value(value);
+    }
+    if (count > 0) {
+        qsort(values, count, sizeof *values, by_value);
+        *median_out =
+            count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+        if (least_out != NULL)
+            *least_out = values[0];
+        if (most_out != NULL)
+            *most_out = values[count - 1];
+    }
+    free(values);
+    return count > 0;
+}

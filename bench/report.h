@@ -1,0 +1,108 @@
+/* report.h: records of runs, read back and grouped; and the plots made of them.
+ *
+ * thread: main
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#ifndef FW_BENCH_REPORT_H
+#define FW_BENCH_REPORT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#define REPORT_TARGETS_MAX 32
+
+/* One target's runs within a group. */
+struct report_target {
+    const char *name;
+    json_t *runs; /* an array of `figures` */
+};
+
+/* Runs that were made in turns and may be compared: the newest of each label. */
+struct report_group {
+    const char *scenario;
+    const char *label;
+    const char *group;
+    json_t *line; /* the last record of it: time, machine, options */
+    struct report_target targets[REPORT_TARGETS_MAX];
+    unsigned targets_count;
+};
+
+struct report {
+    json_t *lines; /* every record, in the files' order; what the groups point into */
+    struct report_group *groups;
+    size_t groups_count;
+    size_t passed_over; /* lines of other formats */
+};
+
+/* Reads a file of JSON lines into a report.
+ *
+ * returns      false when the file cannot be read or a line is no JSON: the reason is on stderr
+ */
+bool report_read(struct report *report, const char *path);
+
+/* Groups what was read. Called once, after the last file. */
+void report_group(struct report *report);
+void report_free(struct report *report);
+
+/* The median of a figure over a target's runs.
+ *
+ * path         "per_s", or "latency_us.p99" for one inside another
+ * least_out, most_out  its range; NULL when not wanted
+ * returns      false when no run has it
+ */
+bool report_median(const struct report_target *target, const char *path, double *median_out,
+                   double *least_out, double *most_out);
+
+/* ---- plots: SVG of 420 units' width ---------------------------------------------------------- */
+
+#define PLOT_SERIES_MAX REPORT_TARGETS_MAX
+#define PLOT_POINTS_MAX 512
+
+struct plot_series {
+    const char *name;
+    double x[PLOT_POINTS_MAX];
+    double y[PLOT_POINTS_MAX];
+    size_t count;
+};
+
+enum plot_axis {
+    PLOT_LINEAR,
+    PLOT_LOG,  /* powers of ten */
+    PLOT_TAIL, /* x is a share under 1, drawn as nines: 0, 0.9, 0.99, ... */
+};
+
+struct plot {
+    const char *x_title;
+    const char *y_title;
+    enum plot_axis x_axis;
+    enum plot_axis y_axis;
+    bool x_bytes; /* ticks as B, KiB, MiB */
+    struct plot_series *series;
+    size_t series_count;
+};
+
+/* Draws lines with a legend. */
+void plot_lines(FILE *to, const struct plot *plot);
+
+struct plot_bar {
+    const char *name;
+    double value, least, most;
+    const char *note; /* behind the value, or NULL */
+};
+
+/* Draws horizontal bars with their ranges, from 0; the unit stands in the heading. */
+void plot_bars(FILE *to, const struct plot_bar *bars, size_t count);
+
+/* Writes text with &, <, > and quotes made harmless. */
+void html_text(FILE *to, const char *text);
+
+/* Three significant digits: 0.123, 12.3, 1,230, 1.23 M. */
+void html_number(FILE *to, double value);
+
+/* The class that gives a target its colour: the same one in every plot of a page. */
+unsigned plot_colour(const char *name);
+
+#endif

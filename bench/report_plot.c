@@ -1,0 +1,292 @@
+/* report_plot.c: plots as SVG, small and without scripts: colours and fonts are the page's.
+ *
+ * 420 units wide, which is about a phone's width: the page shows one or several beside each other,
+ * so that their text has the same size everywhere.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "report.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WIDTH        420.0
+#define HEIGHT       280.0
+#define LEFT         54.0
+#define RIGHT        14.0
+#define TOP          12.0
+#define BOTTOM       44.0
+#define BAR_ROW      26.0
+#define BAR_NAME     112.0
+#define BAR_VALUE    62.0
+#define COLOURS      10
+#define LEGEND_ROW   18.0
+#define LEGEND_WIDTH 130.0
+
+void html_text(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '&':
+            fputs("&amp;", to);
+            break;
+        case '<':
+            fputs("&lt;", to);
+            break;
+        case '>':
+            fputs("&gt;", to);
+            break;
+        case '"':
+            fputs("&quot;", to);
+            break;
+        default:
+            fputc(*text, to);
+        }
+    }
+}
+
+void html_number(FILE *to, double value)
+{
+    double size = fabs(value);
+    if (size >= 999.5e6)
+        fprintf(to, "%.3g G", value / 1e9);
+    else if (size >= 999.5e3)
+        fprintf(to, "%.3g M", value / 1e6);
+    else if (size >= 9999.5)
+        fprintf(to, "%.3g k", value / 1e3);
+    else if (size >= 99.5)
+        fprintf(to, "%.0f", value);
+    else
+        fprintf(to, "%.3g", value);
+}
+
+/* Ours and the ceilings have colours of their own; others take theirs by name. */
+unsigned plot_colour(const char *name)
+{
+    static const char *const known[] = {
+        "fanwire", "fanwire-uring", "fanwire-epoll", "raw-uring", "raw-epoll",
+        "ws",      "gorilla",       "libwebsockets", "beast",     "tornado",
+        "aiohttp", "websockets",    "nchan"};
+    static const unsigned colours[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 9};
+    unsigned sum = 0;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        if (strcmp(known[i], name) == 0)
+            return colours[i];
+    }
+    while (*name != '\0')
+        sum = sum * 31 + (unsigned char)*name++;
+    return 4 + sum % (COLOURS - 4);
+}
+
+/* ---- bars ------------------------------------------------------------------------------------ */
+
+void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
+{
+    double most = 0;
+    double room = WIDTH - BAR_NAME - BAR_VALUE;
+    for (size_t i = 0; i < count; i++)
+        most = bars[i].value > most ? bars[i].value : most;
+    if (most <= 0)
+        most = 1;
+    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, BAR_ROW * (double)count + 6);
+    for (size_t i = 0; i < count; i++) {
+        double y = BAR_ROW * (double)i + 4;
+        double width = bars[i].value > 0 ? bars[i].value / most * room : 0;
+        double end = fmax(width, fmin(bars[i].most / most, 1.08) * room);
+        fprintf(to, "<text class='name' x='%.1f' y='%.1f'>", BAR_NAME - 8, y + 15);
+        html_text(to, bars[i].name);
+        fprintf(to, "</text><rect class='c%u' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='3'>",
+                plot_colour(bars[i].name), BAR_NAME, y, width < 1 ? 1 : width, BAR_ROW - 6);
+        fprintf(to, "<title>%g (%g to %g)</title></rect>", bars[i].value, bars[i].least,
+                bars[i].most);
+        if (bars[i].most > bars[i].least)
+            fprintf(to, "<path class='range' d='M%.1f %.1fH%.1f'/>",
+                    BAR_NAME + bars[i].least / most * room, y + BAR_ROW / 2 - 3, BAR_NAME + end);
+        fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", BAR_NAME + end + 6, y + 15);
+        html_number(to, bars[i].value);
+        if (bars[i].note != NULL)
+            html_text(to, bars[i].note);
+        fputs("</text>\n", to);
+    }
+    fputs("</svg>\n", to);
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+struct scale {
+    enum plot_axis axis;
+    double least, most; /* of what is drawn: logarithms, nines */
+    double from, to;    /* where, in units */
+};
+
+static double measured(enum plot_axis axis, double value)
+{
+    if (axis == PLOT_LOG)
+        return log10(value);
+    if (axis == PLOT_TAIL)
+        return -log10(1 - fmin(value, 1 - 1e-7));
+    return value;
+}
+
+static double place(const struct scale *scale, double value)
+{
+    double share = (measured(scale->axis, value) - scale->least) / (scale->most - scale->least);
+    return scale->from + share * (scale->to - scale->from);
+}
+
+/* Whether a point can be drawn: logarithms want what is above 0, tails what is under 1. */
+static bool drawable(const struct plot *plot, double x, double y)
+{
+    return (plot->x_axis != PLOT_LOG || x > 0) && (plot->y_axis != PLOT_LOG || y > 0) &&
+           (plot->x_axis != PLOT_TAIL || x < 1);
+}
+
+static struct scale scale_of(const struct plot *plot, bool is_x)
+{
+    struct scale scale = {.axis = is_x ? plot->x_axis : plot->y_axis,
+                          .least = INFINITY,
+                          .most = -INFINITY,
+                          .from = is_x ? LEFT : HEIGHT - BOTTOM,
+                          .to = is_x ? WIDTH - RIGHT : TOP};
+    for (size_t i = 0; i < plot->series_count; i++) {
+        const struct plot_series *series = &plot->series[i];
+        for (size_t p = 0; p < series->count; p++) {
+            if (!drawable(plot, series->x[p], series->y[p]))
+                continue;
+            double value = measured(scale.axis, is_x ? series->x[p] : series->y[p]);
+            scale.least = fmin(scale.least, value);
+            scale.most = fmax(scale.most, value);
+        }
+    }
+    if (scale.axis == PLOT_LINEAR && !is_x)
+        scale.least = fmin(0, scale.least);
+    if (scale.axis == PLOT_LOG && !is_x) {
+        scale.least = floor(scale.least);
+        scale.most = ceil(scale.most);
+    }
+    if (!(scale.most > scale.least)) {
+        scale.most = (isfinite(scale.most) ? scale.most : 0) + 1;
+        scale.least = scale.most - 2;
+    }
+    if (scale.axis == PLOT_LINEAR && !is_x)
+        scale.most += (scale.most - scale.least) * 0.06;
+    return scale;
+}
+
+static void tick(FILE *to, const struct scale *scale, bool is_x, double value, const char *label)
+{
+    double at = place(scale, value);
+    if (is_x)
+        fprintf(to,
+                "<path class='grid' d='M%.1f %.1fV%.1f'/><text class='tick x' x='%.1f' y='%.1f'>",
+                at, TOP, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 15);
+    else
+        fprintf(to,
+                "<path class='grid' d='M%.1f %.1fH%.1f'/><text class='tick y' x='%.1f' y='%.1f'>",
+                LEFT, at, WIDTH - RIGHT, LEFT - 6, at + 4);
+    if (label != NULL)
+        html_text(to, label);
+    else
+        html_number(to, value);
+    fputs("</text>\n", to);
+}
+
+static void ticks_of_tail(FILE *to, const struct scale *scale)
+{
+    static const char *const labels[] = {"0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"};
+    for (int nines = 0; nines < 6 && nines <= scale->most; nines++)
+        tick(to, scale, true, 1 - pow(10, -nines), labels[nines]);
+}
+
+static void ticks_of_bytes(FILE *to, const struct plot *plot, const struct scale *scale)
+{
+    const struct plot_series *first = &plot->series[0];
+    char label[32];
+    for (size_t i = 0; i < first->count; i++) {
+        double value = first->x[i];
+        if (value >= 1 << 20)
+            snprintf(label, sizeof label, "%.3g MiB", value / (1 << 20));
+        else if (value >= 1024)
+            snprintf(label, sizeof label, "%.3g KiB", value / 1024);
+        else
+            snprintf(label, sizeof label, "%.3g B", value);
+        tick(to, scale, true, value, label);
+    }
+}
+
+static void ticks(FILE *to, const struct plot *plot, const struct scale *scale, bool is_x)
+{
+    if (scale->axis == PLOT_TAIL)
+        ticks_of_tail(to, scale);
+    else if (is_x && plot->x_bytes)
+        ticks_of_bytes(to, plot, scale);
+    else if (scale->axis == PLOT_LOG) {
+        for (double power = ceil(scale->least); power <= scale->most; power++)
+            tick(to, scale, is_x, pow(10, power), NULL);
+    } else {
+        double step = pow(10, floor(log10((scale->most - scale->least) / 2)));
+        while ((scale->most - scale->least) / step > 6)
+            step *= fmod(log10(step), 1) == 0 ? 2 : 2.5;
+        for (double at = ceil(scale->least / step) * step; at <= scale->most; at += step)
+            tick(to, scale, is_x, at, NULL);
+    }
+}
+
+static void draw_series(FILE *to, const struct plot *plot, const struct plot_series *series,
+                        const struct scale *x, const struct scale *y)
+{
+    bool begun = false;
+    fprintf(to, "<path class='line c%u' d='", plot_colour(series->name));
+    for (size_t i = 0; i < series->count; i++) {
+        if (!drawable(plot, series->x[i], series->y[i]))
+            continue;
+        fprintf(to, "%c%.1f %.1f", begun ? 'L' : 'M', place(x, series->x[i]),
+                place(y, series->y[i]));
+        begun = true;
+    }
+    fputs("'/>\n", to);
+    for (size_t i = 0; series->count <= 24 && i < series->count; i++) {
+        if (drawable(plot, series->x[i], series->y[i]))
+            fprintf(to,
+                    "<circle class='c%u' cx='%.1f' cy='%.1f' r='3.5'><title>%g: %g</title>"
+                    "</circle>",
+                    plot_colour(series->name), place(x, series->x[i]), place(y, series->y[i]),
+                    series->x[i], series->y[i]);
+    }
+}
+
+static double legend(FILE *to, const struct plot *plot)
+{
+    const size_t columns = 3;
+    for (size_t i = 0; i < plot->series_count; i++) {
+        double x = LEFT - 40 + LEGEND_WIDTH * (double)(i % columns);
+        double y = HEIGHT + LEGEND_ROW * (double)(i / columns) + 8;
+        fprintf(to,
+                "<path class='line c%u' d='M%.1f %.1fh16'/><text class='key' x='%.1f' y='%.1f'>",
+                plot_colour(plot->series[i].name), x, y, x + 22, y + 4);
+        html_text(to, plot->series[i].name);
+        fputs("</text>\n", to);
+    }
+    return LEGEND_ROW * (double)((plot->series_count + columns - 1) / columns) + 4;
+}
+
+void plot_lines(FILE *to, const struct plot *plot)
+{
+    struct scale x = scale_of(plot, true);
+    struct scale y = scale_of(plot, false);
+    double more = LEGEND_ROW * (double)((plot->series_count + 2) / 3) + 4;
+    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, HEIGHT + more);
+    ticks(to, plot, &x, true);
+    ticks(to, plot, &y, false);
+    fprintf(to, "<text class='title x' x='%.1f' y='%.1f'>", (LEFT + WIDTH - RIGHT) / 2,
+            HEIGHT - 10);
+    html_text(to, plot->x_title);
+    fprintf(to, "</text><text class='title y' transform='translate(11 %.1f) rotate(-90)'>",
+            (TOP + HEIGHT - BOTTOM) / 2);
+    html_text(to, plot->y_title);
+    fputs("</text>\n", to);
+    for (size_t i = 0; i < plot->series_count; i++)
+        draw_series(to, plot, &plot->series[i], &x, &y);
+    legend(to, plot);
+    fputs("</svg>\n", to);
+}

@@ -1,0 +1,206 @@
+/* scenario_peers.c: many servers, many settings, in turns: ours, the ceilings, and others as they
+ * come from Debian or npm.
+ *
+ * A preset is a scenario with its flags. A peer is bench/peers/NAME/run, which says itself what it
+ * needs and which roles it has; one that cannot be run here is skipped out loud.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "scenario.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WORDS_MAX    32
+#define EXIT_SKIPPED 77
+
+/* Presets of one scenario set the same flags: what one leaves out would be the last one's. */
+static const struct {
+    const char *name;
+    const char *scenario;
+    const char *flags;
+} presets[] = {
+    {"echo", "echo", "--payload 20 --connections 200 --depth 1 --rate 0"},
+    {"echo-deep", "echo", "--payload 20 --connections 200 --depth 16 --rate 0"},
+    {"echo-many", "echo", "--payload 20 --connections 5000 --depth 1 --rate 0"},
+    {"echo-1k", "echo", "--payload 1024 --connections 200 --depth 1 --rate 0"},
+    {"echo-1k-deep", "echo", "--payload 1024 --connections 200 --depth 16 --rate 0"},
+    {"echo-16k", "echo", "--payload 16384 --connections 200 --depth 1 --rate 0"},
+    {"echo-256k", "echo", "--payload 262144 --connections 200 --depth 1 --rate 0"},
+    {"fanout", "fanout", "--subscribers 10000 --burst 1 --rounds 20 --warmup 4"},
+    {"fanout-8", "fanout", "--subscribers 10000 --burst 8 --rounds 20 --warmup 4"},
+    {"fanout-10", "fanout", "--subscribers 10000 --burst 10 --rounds 20 --warmup 4"},
+    {"fanout-1k", "fanout", "--subscribers 1000 --burst 1 --rounds 200 --warmup 20"},
+    {"fanout-1k-10", "fanout", "--subscribers 1000 --burst 10 --rounds 200 --warmup 20"},
+    {"churn", "churn", "--connections 64"},
+    {"idle", "idle", "--connections 15000 --cycle 0"},
+    {"idle-cycled", "idle", "--connections 15000 --cycle 20000"},
+    {"latency", "echo", "--payload 20 --connections 200 --depth 1 --rate 50000"},
+    /* Short, for checking that everything runs. */
+    {"smoke-echo", "echo",
+     "--payload 100 --connections 10 --depth 1 --duration-ms 100 --warmup-ms 20"},
+    {"smoke-fanout", "fanout", "--subscribers 50 --rounds 5 --warmup 1"},
+};
+#define PRESETS_COUNT (sizeof presets / sizeof *presets)
+
+static const char *only;
+static const char *folder = BENCH_PEERS_FOLDER;
+static bool bare;
+
+static const struct bench_option options[] = {
+    BENCH_TEXT("only", &only, "targets to run, by name, with commas"),
+    BENCH_FLAG("no-peers", &bare, "ours, the ceilings and --target only"),
+    BENCH_TEXT("peers", &folder, "the folder of the others, NAME/run in each"),
+    BENCH_OPTIONS_THEN(bench_common_options),
+};
+
+static const char *const peer_names[] = {
+    "ws", "gorilla", "libwebsockets", "beast", "tornado", "aiohttp", "websockets", "nchan",
+};
+
+/* ---- who takes part -------------------------------------------------------------------------- */
+
+static bool chosen(const char *name)
+{
+    size_t bytes = strlen(name);
+    const char *at = only;
+    while (at != NULL) {
+        if (strncmp(at, name, bytes) == 0 && (at[bytes] == ',' || at[bytes] == '\0'))
+            return true;
+        at = strchr(at, ',');
+        at = at == NULL ? NULL : at + 1;
+    }
+    return only == NULL;
+}
+
+/* Has a peer compile what it needs.
+ *
+ * returns      false when it cannot be run here: it has said why
+ */
+static bool build(const char *name)
+{
+    char run[1200];
+    snprintf(run, sizeof run, "%s/%s/run", folder, name);
+    fflush(NULL);
+    pid_t pid = fork();
+    int status = 0;
+    if (pid == 0) {
+        dup2(2, 1);
+        execl(run, run, "build", "0", (char *)NULL);
+        fprintf(stderr, "%s: %s\n", run, strerror(errno));
+        _exit(EXIT_SKIPPED);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        bench_die("%s cannot be run: %s", run, strerror(errno));
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return true;
+    fprintf(stderr, "skipped: %s\n", name);
+    return false;
+}
+
+static void add_peer(const char *name)
+{
+    char *command = NULL;
+    struct bench_peer *peer = &bench_settings.peers[bench_settings.peers_count];
+    if (bench_settings.peers_count == BENCH_PEERS_MAX)
+        bench_misuse("more than %d targets", BENCH_PEERS_MAX);
+    if (asprintf(&command, "%s/%s/run {role} {port}", folder, name) < 0)
+        bench_die("out of memory for a peer");
+    *peer = (struct bench_peer){.command = command};
+    snprintf(peer->name, sizeof peer->name, "%s", name);
+    bench_settings.peers_count++;
+}
+
+/* Ours and the ceilings first: they are what the others are compared with. */
+static void gather(void)
+{
+    bench_settings.serve = true;
+    bench_settings.ceiling = true;
+    if (strcmp(bench_settings.serve_engine, "auto") == 0)
+        bench_settings.serve_engine = "both";
+    bench_settings_check();
+    unsigned kept = 0;
+    for (unsigned i = 0; i < bench_settings.peers_count; i++) {
+        if (chosen(bench_settings.peers[i].name))
+            bench_settings.peers[kept++] = bench_settings.peers[i];
+    }
+    bench_settings.peers_count = kept;
+    for (size_t i = 0; !bare && i < sizeof peer_names / sizeof *peer_names; i++) {
+        if (chosen(peer_names[i]) && build(peer_names[i]))
+            add_peer(peer_names[i]);
+    }
+    if (bench_settings.peers_count == 0)
+        bench_misuse("--only %s names nobody", only);
+}
+
+/* ---- what they do ---------------------------------------------------------------------------- */
+
+static void play(size_t preset)
+{
+    char text[256];
+    char name[] = "peers";
+    char *words[WORDS_MAX] = {name};
+    int count = 1;
+    char *rest = NULL;
+    const struct bench_scenario *scenario = bench_scenario_find(presets[preset].scenario);
+    snprintf(text, sizeof text, "%s", presets[preset].flags);
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
+        words[count++] = word;
+    /* The table ends where the common flags begin: those are the command line's. */
+    bench_options_read(count, words, scenario->options, scenario->purpose);
+    bench_scenario_play(scenario, presets[preset].name);
+}
+
+static size_t find_preset(const char *name)
+{
+    size_t i = 0;
+    while (i < PRESETS_COUNT && strcmp(presets[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static void print_presets(FILE *to)
+{
+    fputs("usage: fanwire-bench peers [PRESET...] [flags]\n\n", to);
+    for (size_t i = 0; i < PRESETS_COUNT; i++)
+        fprintf(to, "  %-13s %s %s\n", presets[i].name, presets[i].scenario, presets[i].flags);
+    fputs(
+        "\nWithout a name: echo, echo-deep, echo-1k, echo-16k, fanout, fanout-10, churn, idle.\n\n",
+        to);
+}
+
+static int peers_main(int argc, char **argv)
+{
+    static const char *const standard[] = {"echo",   "echo-deep", "echo-1k", "echo-16k",
+                                           "fanout", "fanout-10", "churn",   "idle"};
+    size_t names = 0;
+    while ((int)names + 1 < argc && strncmp(argv[names + 1], "--", 2) != 0) {
+        if (find_preset(argv[names + 1]) == PRESETS_COUNT) {
+            fprintf(stderr, "fanwire-bench: there is no preset '%s'\n", argv[names + 1]);
+            print_presets(stderr);
+            return 2;
+        }
+        names++;
+    }
+    if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
+        print_presets(stdout);
+    bench_options_read(argc - (int)names, argv + names, options, bench_scenario_peers.purpose);
+    gather();
+    bench_server_guard();
+    bench_take_place();
+    for (size_t i = 0; i < names; i++)
+        play(find_preset(argv[i + 1]));
+    for (size_t i = 0; names == 0 && i < sizeof standard / sizeof *standard; i++)
+        play(find_preset(standard[i]));
+    return bench_settings.failed ? 1 : 0;
+}
+
+const struct bench_scenario bench_scenario_peers = {
+    .name = "peers",
+    .purpose = "ours, bare TCP and other people's servers in turns, by named presets",
+    .main = peers_main,
+};

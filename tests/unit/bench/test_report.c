@@ -1,0 +1,150 @@
+/* test_report.c: records read back, grouped, and drawn.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "bench/report.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char records[] =
+    "{\"time\":\"t\",\"program\":\"an older format\"}\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"1\",\"target\":\"old\",\"figures\":{\"a\":"
+    "1}}\n"
+    "\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\","
+    "\"figures\":{\"a\":3,\"in\":{\"side\":7}}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"y\",\"figures\":{\"a\":9}}"
+    "\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":1}}"
+    "\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"2\",\"target\":\"x\",\"figures\":{\"a\":2}}"
+    "\n"
+    "{\"scenario\":\"idle\",\"label\":\"L\",\"group\":\"3\",\"target\":\"x\",\"figures\":{}}\n";
+
+/* A file of these words; the caller removes it. */
+static void write_file(char path[32], const char *words)
+{
+    strcpy(path, "/tmp/fanwire-report-XXXXXX");
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, words, strlen(words)), (ssize_t)strlen(words));
+    close(fd);
+}
+
+static void read_records(struct report *report, const char *words)
+{
+    char path[32];
+    *report = (struct report){0};
+    write_file(path, words);
+    cr_assert(report_read(report, path));
+    unlink(path);
+    report_group(report);
+}
+
+Test(bench_report, shows_the_newest_group_of_a_label)
+{
+    struct report report;
+    read_records(&report, records);
+    cr_assert_eq(report.passed_over, 1);
+    cr_assert_eq(report.groups_count, 2);
+    cr_assert_str_eq(report.groups[0].group, "2");
+    cr_assert_eq(report.groups[0].targets_count, 2);
+    cr_assert_str_eq(report.groups[0].targets[0].name, "x");
+    cr_assert_eq(json_array_size(report.groups[0].targets[0].runs), 3);
+    report_free(&report);
+}
+
+Test(bench_report, takes_medians_and_ranges)
+{
+    struct report report;
+    double median;
+    double least;
+    double most;
+    read_records(&report, records);
+    const struct report_target *x = &report.groups[0].targets[0];
+    cr_assert(report_median(x, "a", &median, &least, &most));
+    cr_assert_float_eq(median, 2, 1e-9);
+    cr_assert_float_eq(least, 1, 1e-9);
+    cr_assert_float_eq(most, 3, 1e-9);
+    cr_assert(report_median(x, "in.side", &median, NULL, NULL));
+    cr_assert_float_eq(median, 7, 1e-9);
+    cr_assert_not(report_median(x, "absent", &median, NULL, NULL));
+    cr_assert_not(report_median(x, "a.inside", &median, NULL, NULL));
+    report_free(&report);
+}
+
+Test(bench_report, refuses_what_is_no_record)
+{
+    struct report report = {0};
+    char path[32];
+    write_file(path, "{\"scenario\": \"echo\"\n");
+    cr_assert_not(report_read(&report, path));
+    unlink(path);
+    cr_assert_not(report_read(&report, path));
+    report_group(&report);
+    report_free(&report);
+}
+
+static char *drawn(const struct plot *plot)
+{
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+    cr_assert_not_null(to);
+    plot_lines(to, plot);
+    fclose(to);
+    return text;
+}
+
+Test(bench_report, draws_numbers_and_no_others)
+{
+    static struct plot_series series[2] = {
+        {.name = "a<b", .x = {0, 0.5, 0.99, 1}, .y = {1, 10, 0, 1000}, .count = 4},
+        {.name = "one", .x = {0.5}, .y = {5}, .count = 1}};
+    for (int axis = PLOT_LINEAR; axis <= PLOT_LOG; axis++) {
+        const struct plot plot = {.x_title = "x",
+                                  .y_title = "y",
+                                  .x_axis = PLOT_TAIL,
+                                  .y_axis = (enum plot_axis)axis,
+                                  .series = series,
+                                  .series_count = 2};
+        char *text = drawn(&plot);
+        cr_assert_null(strstr(text, "nan"), "%s", text);
+        cr_assert_null(strstr(text, "inf"), "%s", text);
+        cr_assert_not_null(strstr(text, "a&lt;b"));
+        cr_assert_null(strstr(text, "a<b"));
+        free(text);
+    }
+}
+
+Test(bench_report, draws_nothing_of_nothing)
+{
+    static struct plot_series series[1] = {{.name = "empty"}};
+    const struct plot plot = {.x_title = "x", .y_title = "y", .series = series, .series_count = 1};
+    char *text = drawn(&plot);
+    cr_assert_null(strstr(text, "nan"), "%s", text);
+    cr_assert_null(strstr(text, "inf"), "%s", text);
+    free(text);
+}
+
+Test(bench_report, writes_numbers_for_people)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } numbers[] = {{0, "0"},           {0.1234, "0.123"}, {12.34, "12.3"},     {123.4, "123"},
+                   {9999, "9999"},     {12345, "12.3 k"}, {1234567, "1.23 M"}, {2.5e9, "2.5 G"},
+                   {-12345, "-12.3 k"}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        char *text = NULL;
+        size_t bytes;
+        FILE *to = open_memstream(&text, &bytes);
+        html_number(to, numbers[i].value);
+        fclose(to);
+        cr_assert_str_eq(text, numbers[i].text);
+        free(text);
+    }
+}
