@@ -247,6 +247,27 @@ static bool grants(const struct fw_principal *principal, enum fw_right right, st
     return false;
 }
 
+static bool grants_some(const struct fw_principal *principal, enum fw_right right)
+{
+    switch (right) {
+    case FW_MAY_SUBSCRIBE:
+        return principal->subscribe.count > 0;
+    case FW_MAY_PUBLISH:
+        return principal->publish.count > 0;
+    case FW_MAY_OBSERVE:
+        return principal->observe;
+    }
+    return false;
+}
+
+int fw_access_may_some(const struct fw_session *session, enum fw_right right)
+{
+    const struct fw_access *access = session->host->access;
+    if (session->principal != NULL)
+        return grants_some(session->principal, right) ? 0 : FW_ERR_FORBIDDEN;
+    return access == NULL || grants_some(access->anonymous, right) ? 0 : FW_ERR_CREDENTIAL;
+}
+
 int fw_access_may(const struct fw_session *session, enum fw_right right, struct fw_bytes topic)
 {
     const struct fw_access *access = session->host->access;
@@ -257,10 +278,14 @@ int fw_access_may(const struct fw_session *session, enum fw_right right, struct 
 
 /* ---- expiry ---------------------------------------------------------------------------------- */
 
+/* Whether what the session does ends with its credential. Between requests nothing does: each says
+ * anew who sends it. */
 static bool lasts(const struct fw_session *session)
 {
-    return session->principal != NULL && session->principal->expires_ms != 0 &&
-           session->phase != FW_PHASE_CLOSING && session->phase != FW_PHASE_DONE;
+    if (session->principal == NULL || session->principal->expires_ms == 0)
+        return false;
+    return session->phase == FW_PHASE_OPEN || session->phase == FW_PHASE_STREAM ||
+           (session->phase == FW_PHASE_POLL && !session->answered);
 }
 
 uint64_t fw_access_due_ms(const struct fw_session *session, uint64_t due_ms)
@@ -277,8 +302,10 @@ bool fw_access_expire(struct fw_session *session)
         return false;
     if (session->phase == FW_PHASE_OPEN)
         fw_ws_session_close(session, FW_CLOSE_EXPIRED, fw_bytes_of("the credential has expired"));
+    else if (session->phase == FW_PHASE_STREAM)
+        fw_sse_session_expire(session);
     else
-        fw_session_finish(session, FW_END_CLOSE);
+        fw_poll_session_expire(session);
     return true;
 }
 

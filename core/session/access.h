@@ -89,10 +89,17 @@ void fw_access_forget(struct fw_session *session);
  */
 int fw_access_may(const struct fw_session *session, enum fw_right right, struct fw_bytes topic);
 
+/* The same of any topic at all: who may use none is refused before it names one.
+ *
+ * errors       FW_ERR_CREDENTIAL, FW_ERR_FORBIDDEN
+ */
+int fw_access_may_some(const struct fw_session *session, enum fw_right right);
+
 /* A timer's due time, cut to the credential's expiry; 0 (never) becomes the expiry. */
 uint64_t fw_access_due_ms(const struct fw_session *session, uint64_t due_ms);
 
-/* Ends the session when its credential has expired.
+/* Ends what a session does by its credential when that has expired: a WebSocket by 4401, an event
+ * stream by an event, a poll by 401.
  *
  * returns      whether it has
  */

@@ -71,6 +71,21 @@ static bool is_subscribed(const struct fw_session *session, struct fw_bytes name
     return false;
 }
 
+/* Whether it may subscribe to all topics of a list: nothing is begun for who may not. Without a
+ * list, to be used by commands, whether it may do anything by them. */
+static int check_rights(const struct fw_session *session, struct fw_bytes list)
+{
+    struct fw_bytes name;
+    int result = 0;
+    if (session->commands && list.count == 0) {
+        result = fw_access_may_some(session, FW_MAY_PUBLISH);
+        return result == 0 ? 0 : fw_access_may_some(session, FW_MAY_SUBSCRIBE);
+    }
+    while (result == 0 && next_name(&list, &name))
+        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    return result;
+}
+
 int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
                       struct fw_feed_joined *joined_out)
 {
@@ -78,9 +93,10 @@ int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
     struct fw_bytes list = topics_of(request);
     struct fw_since_list since_list;
     struct fw_bytes name;
-    if (session->commands && list.count == 0)
-        return 0;
-    int result = fw_since_begin(&since_list, request);
+    int result = check_rights(session, list);
+    if (result != 0 || (session->commands && list.count == 0))
+        return result;
+    result = fw_since_begin(&since_list, request);
     bool several = list.count > 0 && memchr(list.at, ',', list.count) != NULL;
     bool singly = transport == FW_TRANSPORT_LONGPOLL || (transport == FW_TRANSPORT_SSE && several);
     while (result == 0 && next_name(&list, &name)) {
@@ -88,9 +104,7 @@ int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
         struct fw_joined joined;
         if (is_subscribed(session, name)) /* "a,a" is once a */
             continue;
-        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
-        if (result == 0)
-            result = fw_since_next(&since_list, &since);
+        result = fw_since_next(&since_list, &since);
         if (result == 0)
             result = fw_session_join(session, name, &since, transport, singly, &joined);
         if (result == 0)
@@ -290,6 +304,17 @@ static void answer_line(struct fw_request *request, unsigned status, const char 
                            fw_bytes_of(line));
 }
 
+static void answer_slow(struct fw_request *request)
+{
+    int error = FW_ERR_HTTP_METHOD_NOT_ALLOWED;
+    if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
+        error = fw_access_may(request->session, FW_MAY_OBSERVE, (struct fw_bytes){0});
+    if (error != 0)
+        fw_request_refuse(request, error);
+    else
+        fw_slow_answer(request);
+}
+
 bool fw_feed_answer(struct fw_request *request)
 {
     if (fw_feed_is_topics(request)) {
@@ -300,10 +325,7 @@ bool fw_feed_answer(struct fw_request *request)
         else
             fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     } else if (path_is(request, "/debug/slow")) {
-        if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
-            fw_slow_answer(request);
-        else
-            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+        answer_slow(request);
     } else if (path_is(request, "/healthz")) {
         answer_line(request, 200, "ok\n");
     } else if (path_is(request, "/readyz")) {

@@ -117,11 +117,18 @@ static bool is_preflight(const struct fw_request *request)
                         &ignored) >= 0;
 }
 
-/* The answer may be read by the page that asks: its origin, which may connect, is said back. A page
- * of our own needs none of it, and is not hurt by it. */
+static bool is_feed(const struct fw_request *request)
+{
+    return request->session->host->rules->feed &&
+           (fw_feed_is_topics(request) || strcmp(request->path, "/publish") == 0);
+}
+
+/* The answer, refusals too, may be read by the page that asks: its origin, which may connect, is
+ * said back. A page of our own needs none of it, and is not hurt by it. */
 static void note_origin(struct fw_request *request)
 {
-    fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
+    if (is_feed(request) && fw_request_origin_allowed(request))
+        fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
 }
 
 /* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
@@ -268,8 +275,7 @@ static void answer_identified(struct fw_request *request)
         upgrade(request);
         return;
     }
-    bool feed = session->host->rules->feed &&
-                (fw_feed_is_topics(request) || strcmp(request->path, "/publish") == 0);
+    bool feed = is_feed(request);
     bool preflight = feed && is_preflight(request);
     if (request->head->method == FW_HTTP_OTHER ||
         (request->head->method == FW_HTTP_OPTIONS && !preflight)) {
@@ -280,8 +286,6 @@ static void answer_identified(struct fw_request *request)
         refuse_request(request, FW_ERR_HTTP_ORIGIN);
         return;
     }
-    if (feed)
-        note_origin(request);
     if (preflight) {
         fw_request_respond(request, 204, NULL, preflight_headers, (struct fw_bytes){0});
         return;
@@ -294,21 +298,24 @@ static void answer_identified(struct fw_request *request)
                            fw_bytes_of("there is nothing here\n"));
 }
 
-static void copy_path(struct fw_request *request)
+/* What a request has of its own besides its head. */
+static void begin_request(struct fw_request *request)
 {
     struct fw_bytes path = fw_request_path_bytes(request);
     memcpy(request->path, path.at, path.count);
     request->path[path.count] = '\0';
+    note_origin(request);
 }
 
 static void answer(struct fw_request *request)
 {
-    copy_path(request);
+    begin_request(request);
     if (!host_allowed(request)) {
         refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
         return;
     }
-    int error = fw_access_identify(request);
+    /* A browser asks with no credential whether it may ask with one (Fetch, section 4.8). */
+    int error = is_feed(request) && is_preflight(request) ? 0 : fw_access_identify(request);
     if (error == -ENOMEM)
         fw_request_refuse_with(request, 503, fw_status_text(error));
     else if (error != 0)
@@ -383,7 +390,7 @@ void fw_http_session_decided(struct fw_session *session,
         .bytes = pending->bytes,
         .body = {pending->bytes + pending->head_bytes, pending->wanted - pending->head_bytes},
     };
-    copy_path(&request);
+    begin_request(&request);
     if (session->principal != NULL || authorization->status == 0) {
         answer_identified(&request);
     } else {

@@ -14,7 +14,10 @@
 #include <string.h>
 
 /* Room for the lines of a head that we write ourselves. */
-#define HEAD_BYTES_MAX 512
+#define HEAD_BYTES_MAX 640
+
+#define ORIGIN_REST                                                                                \
+    "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Fanwire-Position, Fanwire-Topic\r\n"
 
 /* RFC 9110, section 15. */
 static const char *reason_phrase(unsigned status)
@@ -93,16 +96,21 @@ static const char *connection_header(const struct fw_request *request, bool keep
     return request->head->minor == 0 ? "Connection: keep-alive\r\n" : "";
 }
 
+static const char *origin_rest(const struct fw_session *session)
+{
+    const struct fw_access *access = session->host->access;
+    if (access != NULL && fw_access_needs_origins(access))
+        return "\r\nAccess-Control-Allow-Credentials: true" ORIGIN_REST;
+    return ORIGIN_REST;
+}
+
 /* What a page of another origin may do with an answer (Fetch, section 3.2); nothing without one.
- * The origin is the request's own, which was found among those that may connect; credentials are
- * never allowed. */
+ * The origin is the request's own, which was found among those that may connect. A browser's
+ * cookies are taken where the policy reads one, which it does only with a list of origins. */
 #define ORIGIN_VALUES(request)                                                                     \
     (request)->origin.count > 0 ? "Access-Control-Allow-Origin: " : "",                            \
         (int)(request)->origin.count, (const char *)(request)->origin.at,                          \
-        (request)->origin.count > 0                                                                \
-            ? "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Fanwire-Position, "              \
-              "Fanwire-Topic\r\n"                                                                  \
-            : ""
+        (request)->origin.count > 0 ? origin_rest((request)->session) : ""
 
 void fw_request_stream(struct fw_request *request, const char *content_type, const char *headers)
 {

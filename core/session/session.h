@@ -387,12 +387,14 @@ void fw_session_deliver_singly(struct fw_session *session, struct fw_subscriptio
 
 /* sse_session.c */
 void fw_sse_session_timer(struct fw_session *session);
+void fw_sse_session_expire(struct fw_session *session);
 void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
                             struct fw_msg *const *msgs, size_t msgs_count);
 
 /* longpoll_session.c */
 void fw_poll_session_timer(struct fw_session *session);
+void fw_poll_session_expire(struct fw_session *session);
 void fw_poll_session_answered(struct fw_session *session);
 void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_poll_session_clear(struct fw_session *session);
