@@ -5,6 +5,7 @@
 #include "session/feed.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "session/access.h"
 #include "session/batch.h"
 #include "session/origin.h"
 #include "session/session.h"
@@ -70,6 +71,21 @@ static bool is_subscribed(const struct fw_session *session, struct fw_bytes name
     return false;
 }
 
+/* Whether it may subscribe to all topics of a list: nothing is begun for who may not. Without a
+ * list, to be used by commands, whether it may do anything by them. */
+static int check_rights(const struct fw_session *session, struct fw_bytes list)
+{
+    struct fw_bytes name;
+    int result = 0;
+    if (session->commands && list.count == 0) {
+        result = fw_access_may_some(session, FW_MAY_PUBLISH);
+        return result == 0 ? 0 : fw_access_may_some(session, FW_MAY_SUBSCRIBE);
+    }
+    while (result == 0 && next_name(&list, &name))
+        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    return result;
+}
+
 int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
                       struct fw_feed_joined *joined_out)
 {
@@ -77,9 +93,10 @@ int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
     struct fw_bytes list = topics_of(request);
     struct fw_since_list since_list;
     struct fw_bytes name;
-    if (session->commands && list.count == 0)
-        return 0;
-    int result = fw_since_begin(&since_list, request);
+    int result = check_rights(session, list);
+    if (result != 0 || (session->commands && list.count == 0))
+        return result;
+    result = fw_since_begin(&since_list, request);
     bool several = list.count > 0 && memchr(list.at, ',', list.count) != NULL;
     bool singly = transport == FW_TRANSPORT_LONGPOLL || (transport == FW_TRANSPORT_SSE && several);
     while (result == 0 && next_name(&list, &name)) {
@@ -122,8 +139,11 @@ static void answer_info(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_topic_info info;
-    int result =
-        fw_topic_name_valid(name) ? session->host->up->info(session, name, &info) : FW_ERR_TOPIC;
+    int result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    if (!fw_topic_name_valid(name))
+        result = FW_ERR_TOPIC;
+    if (result == 0)
+        result = session->host->up->info(session, name, &info);
     if (result == FW_ERR_ABSENT) {
         fw_request_respond(request, 404, "text/plain; charset=utf-8", no_store,
                            fw_bytes_of("nobody has used this topic\n"));
@@ -207,7 +227,11 @@ static void publish(struct fw_request *request)
         fw_request_refuse_with(request, 400, "expires is a number of seconds, at most 604800");
         return;
     }
-    int result = session->host->up->publish(session, name, &publication, &published);
+    int result = fw_access_may(session, FW_MAY_PUBLISH, name);
+    if (result == 0 && !fw_session_within_rate(session, request->body.count))
+        result = FW_ERR_RATE;
+    if (result == 0)
+        result = session->host->up->publish(session, name, &publication, &published);
     if (result == FW_ERR_NOT_UTF8) {
         fw_request_refuse_with(request, 400,
                                "the body is not valid UTF-8; for bytes say Content-Type: "
@@ -280,6 +304,17 @@ static void answer_line(struct fw_request *request, unsigned status, const char 
                            fw_bytes_of(line));
 }
 
+static void answer_slow(struct fw_request *request)
+{
+    int error = FW_ERR_HTTP_METHOD_NOT_ALLOWED;
+    if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
+        error = fw_access_may(request->session, FW_MAY_OBSERVE, (struct fw_bytes){0});
+    if (error != 0)
+        fw_request_refuse(request, error);
+    else
+        fw_slow_answer(request);
+}
+
 bool fw_feed_answer(struct fw_request *request)
 {
     if (fw_feed_is_topics(request)) {
@@ -290,10 +325,7 @@ bool fw_feed_answer(struct fw_request *request)
         else
             fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     } else if (path_is(request, "/debug/slow")) {
-        if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
-            fw_slow_answer(request);
-        else
-            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+        answer_slow(request);
     } else if (path_is(request, "/healthz")) {
         answer_line(request, 200, "ok\n");
     } else if (path_is(request, "/readyz")) {

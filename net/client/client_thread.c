@@ -287,7 +287,7 @@ static void on_turn(void *owner)
         return;
     thread->said_goodbye = true;
     thread->stop_ms = thread->conns.host.now_ms + STOP_MS_MAX;
-    fw_conns_stop(&thread->conns);
+    fw_conns_stop(&thread->conns, 0, UINT32_MAX);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */

@@ -30,9 +30,10 @@ struct fw_conn {
     uint32_t batch;  /* the batch of its last flight */
     uint32_t flight; /* its index there */
     struct fw_timer timer;
+    uint32_t tag;  /* what it was handed over with */
     uint8_t flags; /* conn.c */
 };
-static_assert(sizeof(struct fw_conn) <= 176, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 192, "what an idle connection pays in all, but its slot");
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u
@@ -88,8 +89,11 @@ void fw_conns_clear(struct fw_conns *conns);
 /* How long a turn may wait: 0 while there is something left to flush, -1 for ever. */
 int fw_conns_wait_ms(const struct fw_conns *conns);
 
-/* Tells every session that the server stops. */
-void fw_conns_stop(struct fw_conns *conns);
+/* Tells sessions that the server stops: up to `count` live ones, from slot `from` on.
+ *
+ * returns      where to go on; slots_max when all were told
+ */
+uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count);
 
 /* Puts TLS between a connection that was just adopted and its session, in the context's role. A
  * client's hello is queued at once, and what its session queues waits for the handshake's end.

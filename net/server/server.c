@@ -12,11 +12,14 @@
 #include "session/origin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fanwire/pubsub.h>
 #include <fanwire/status.h>
 #include <sched.h>
 #include <stddef.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -53,6 +56,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->output_bytes_max = or_default(own->output_bytes_max, FW_OUTPUT_BYTES_DEFAULT);
     own->topics_max = or_default(own->topics_max, FW_TOPICS_DEFAULT);
     own->handshake_timeout_ms = or_default(own->handshake_timeout_ms, FW_HANDSHAKE_MS_DEFAULT);
+    own->authorize_timeout_ms = or_default(own->authorize_timeout_ms, FW_AUTHORIZE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
     own->history_count = own->history_count == 0 && !own->feed
@@ -81,6 +85,18 @@ static int check_zlib(struct fw_server *server)
     return -ENOTSUP;
 }
 
+static bool read_proxies(struct fw_server *server)
+{
+    const char *const *texts = server->options.trusted_proxies;
+    struct fw_proxies *proxies = &server->proxies;
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++) {
+        if (proxies->count == FW_PROXIES_MAX ||
+            !fw_cidr_parse(texts[i], &proxies->list[proxies->count++]))
+            return false;
+    }
+    return true;
+}
+
 static int check_options(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -95,9 +111,13 @@ static int check_options(struct fw_server *server)
         return usage(server, "output_bytes_max must be 4096 to 1073741824");
     if (options->pong_timeout_ms > FW_TIMEOUT_MS_MAX ||
         options->handshake_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->authorize_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->drain_time_ms > FW_TIMEOUT_MS_MAX ||
         (options->ping_interval_ms > FW_TIMEOUT_MS_MAX &&
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
+    if (!read_proxies(server))
+        return usage(server, "a trusted proxy is an address or ADDRESS/BITS, and 32 are enough");
     const char *const *origins = options->allow_origins;
     for (size_t i = 0; origins != NULL && origins[i] != NULL; i++) {
         if (!fw_origin_pattern_valid(origins[i]))
@@ -114,59 +134,11 @@ static int check_options(struct fw_server *server)
     return 0;
 }
 
-static int check_topics(struct fw_server *server)
+/* A burst of 0 would let nothing through. */
+static uint32_t burst_of(uint32_t burst)
 {
-    const struct fw_server_options *options = &server->options;
-    struct fw_topic_settings all = {.prefix = "",
-                                    .history_count = options->history_count,
-                                    .history_age_ms = options->history_age_ms};
-    if (options->topic_settings_count > FW_TOPIC_SETTINGS_MAX)
-        return usage(server, "at most 1024 topic prefixes have settings");
-    for (size_t i = 0; i <= options->topic_settings_count; i++) {
-        const struct fw_topic_settings *topic = i == 0 ? &all : &options->topic_settings[i - 1];
-        struct fw_bytes prefix = fw_bytes_of(topic->prefix == NULL ? "" : topic->prefix);
-        if (prefix.count > 0 && !fw_topic_name_valid(prefix))
-            return usage(server, "a topic prefix is the beginning of a topic's name");
-        if (topic->history_count > FW_HISTORY_COUNT_MAX && topic->history_count != FW_NO_HISTORY)
-            return usage(server, "history_count must be at most 16777216");
-        if (topic->history_age_ms > FW_HISTORY_AGE_MS_MAX)
-            return usage(server, "history_age_ms must be at most 604800000 (a week)");
-        if ((unsigned)topic->policy > FW_SLOW_LATEST)
-            return usage(server, "a policy is one of enum fw_slow_policy");
-    }
-    return 0;
+    return burst == 0 ? 1 : burst;
 }
-
-/* Writes out what each prefix obeys: its own settings, the general ones where it has none. */
-static int make_topic_rules(struct fw_server *server)
-{
-    const struct fw_server_options *options = &server->options;
-    size_t count = 1 + options->topic_settings_count;
-    struct fw_topic_rules *rules = fw_mem_zero(sizeof *rules * count);
-    if (rules == NULL)
-        return -ENOMEM;
-    server->topic_rules = rules;
-    server->topic_rules_count = count;
-    for (size_t i = 0; i < count; i++) {
-        static const struct fw_topic_settings none = {.prefix = ""};
-        const struct fw_topic_settings *topic = i == 0 ? &none : &options->topic_settings[i - 1];
-        uint32_t history = or_default(topic->history_count, options->history_count);
-        rules[i] = (struct fw_topic_rules){
-            .prefix = topic->prefix == NULL ? "" : topic->prefix,
-            .history_count = history == FW_NO_HISTORY ? 0 : history,
-            .history_bytes =
-                topic->history_bytes == 0 ? options->history_bytes : topic->history_bytes,
-            .history_age_ms = or_default(topic->history_age_ms, options->history_age_ms),
-            .policy = (uint8_t)topic->policy,
-        };
-    }
-    return 0;
-}
-
-static_assert((int)FW_SLOW_DISCONNECT == (int)FW_POLICY_DISCONNECT &&
-                  (int)FW_SLOW_DROP_OLDEST == (int)FW_POLICY_DROP_OLDEST &&
-                  (int)FW_SLOW_LATEST == (int)FW_POLICY_LATEST,
-              "the public names of the policies");
 
 static void make_rules(struct fw_server *server)
 {
@@ -182,9 +154,13 @@ static void make_rules(struct fw_server *server)
         .output_slow_bytes = output / 4,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
+        .authorize_timeout_ms = options->authorize_timeout_ms,
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
+        .rate = {.messages = options->messages_per_s,
+                 .messages_burst = burst_of(options->messages_burst),
+                 .bytes = options->message_bytes_per_s},
         .control_interval_ms =
             options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
@@ -259,7 +235,7 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     server->workers_count = server->options.workers;
     int result = check_options(server);
     if (result == 0)
-        result = check_topics(server);
+        result = fw_server_check_topics(server);
     if (result == 0)
         result = check_zlib(server);
     if (result == 0)
@@ -274,7 +250,11 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
         result = create_parts(server);
     }
     if (result == 0)
-        result = make_topic_rules(server);
+        result = fw_server_make_topic_rules(server);
+    if (result == 0)
+        result = fw_peers_init(&server->peers, random, server->options.address_connections_max,
+                               server->options.address_accepts_per_s,
+                               burst_of(server->options.address_accepts_burst));
     if (result == 0) {
         fw_directory_init(&server->directory, random, server->options.topics_max,
                           server->workers_count, server->mailboxes);
@@ -301,9 +281,11 @@ static void close_listeners(struct fw_server *server)
     for (unsigned i = 0; i < server->listeners_count; i++) {
         /* A ring lets go of its files some time after it is closed; a socket that no longer listens
          * does not keep a new server from the port meanwhile. */
-        shutdown(server->listeners[i].fd, SHUT_RDWR);
+        if (!server->listeners[i].inherited)
+            shutdown(server->listeners[i].fd, SHUT_RDWR);
         close(server->listeners[i].fd);
-        if (strncmp(server->listeners[i].address, "unix:", 5) == 0)
+        if (!server->listeners[i].inherited &&
+            strncmp(server->listeners[i].address, "unix:", 5) == 0)
             unlink(server->listeners[i].address + 5);
     }
     server->listeners_count = 0;
@@ -325,13 +307,38 @@ void fw_server_destroy(fw_server *server)
     fw_acceptor_clear(&server->acceptor);
     if (server->has_directory)
         fw_directory_clear(&server->directory);
+    fw_peers_clear(&server->peers);
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
+    fw_access_destroy(server->access);
     fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);
+}
+
+/* Takes over "fd:N", a listening socket; -ENOENT when the address is another kind. */
+static int take_inherited(const char *address, struct fw_listener *listener)
+{
+    char *end;
+    int listens = 0;
+    socklen_t bytes = sizeof listens;
+    if (strncmp(address, "fd:", 3) != 0)
+        return -ENOENT;
+    long fd = strtol(address + 3, &end, 10);
+    if (address[3] < '0' || address[3] > '9' || *end != '\0' || fd > INT_MAX)
+        return FW_ERR_ADDRESS;
+    if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) != 0)
+        return -errno;
+    if (!listens)
+        return FW_ERR_ADDRESS;
+    int flags = fcntl((int)fd, F_GETFL);
+    if (flags < 0 || fcntl((int)fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+        return -errno;
+    *listener = (struct fw_listener){.fd = (int)fd, .inherited = true};
+    return 0;
 }
 
 int fw_server_listen(fw_server *server, const char *address)
@@ -343,9 +350,13 @@ int fw_server_listen(fw_server *server, const char *address)
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
     bool plain = strncmp(address, "plain:", 6) == 0;
-    int result = fw_sock_address_resolve(plain ? address + 6 : address, &parsed);
-    if (result == 0)
-        result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    const char *where = plain ? address + 6 : address;
+    int result = take_inherited(where, listener);
+    if (result == -ENOENT) {
+        result = fw_sock_address_resolve(where, &parsed);
+        if (result == 0)
+            result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    }
     if (result != 0)
         return result;
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
@@ -581,6 +592,28 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+uint32_t fw_server_stalled_ms(fw_server *server)
+{
+    struct timespec now;
+    uint64_t longest_ms = 0;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    if (server->state != FW_RUNNING || atomic_load(&server->stopping))
+        return 0;
+    for (unsigned i = 0; i < server->workers_count; i++) {
+        struct fw_worker *worker = server->workers[i];
+        uint64_t beat = load(&worker->beat);
+        if (beat != worker->beat_seen || worker->asked_ms == 0) {
+            worker->beat_seen = beat;
+            worker->asked_ms = now_ms;
+        } else if (now_ms - worker->asked_ms > longest_ms) {
+            longest_ms = now_ms - worker->asked_ms;
+        }
+        fw_engine_wake(worker->engine);
+    }
+    return longest_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)longest_ms;
+}
+
 uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
 {
     if (worker >= server->workers_count)
@@ -602,6 +635,7 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->messages_delivered += load(&worker->delivered);
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
+        stats_out->rate_limited += load(&worker->rate_limited);
         stats_out->tls_connections += load(&worker->tls_conns);
         stats_out->tls_handshakes += load(&worker->tls_handshakes);
         stats_out->tls_resumed += load(&worker->tls_resumed);
@@ -611,4 +645,7 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         int64_t bytes = fw_tls_memory().bytes;
         stats_out->tls_bytes = bytes > 0 ? (uint64_t)bytes : 0;
     }
+    stats_out->connection_bytes = stats_out->connections * sizeof(struct fw_conn);
+    stats_out->address_full = load(&server->acceptor.address_full);
+    stats_out->address_fast = load(&server->acceptor.address_fast);
 }

@@ -362,7 +362,7 @@ void sim_pass(struct sim_rig *rig, uint64_t ms)
 void sim_stop(struct sim_rig *rig)
 {
     rig->stopping = true;
-    fw_conns_stop(&rig->conns);
+    fw_conns_stop(&rig->conns, 0, UINT32_MAX);
 }
 
 /* ---- scripts --------------------------------------------------------------------------------- */

@@ -285,6 +285,30 @@ static bool up_ready(struct fw_session *session)
     return fake_of(session)->ready;
 }
 
+static struct fw_authorization *up_authorize(struct fw_session *session,
+                                             const struct fw_request *request)
+{
+    struct fake_host *fake = fake_of(session);
+    fake_host_tell(fake, "authorize(%s)", request->path);
+    if (!fake->authorizes)
+        return NULL;
+    fake->authorization = (struct fw_authorization){.session = session};
+    return &fake->authorization;
+}
+
+static bool up_certificate(struct fw_session *session, struct fw_bytes *subject_out)
+{
+    const struct fake_host *fake = fake_of(session);
+    *subject_out = fw_bytes_of(fake->certificate == NULL ? "" : fake->certificate);
+    return fake->certificate != NULL;
+}
+
+static uint64_t up_wall_s(struct fw_session *session)
+{
+    (void)session;
+    return FAKE_WALL_S;
+}
+
 /* Two draws: sixteen octets are the handshake's key, four a frame's. */
 static void up_random(struct fw_session *session, uint8_t *out, size_t bytes_count)
 {
@@ -327,6 +351,8 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
+    .certificate = up_certificate,
+    .wall_s = up_wall_s,
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
@@ -340,6 +366,14 @@ static const struct fw_session_upward upward = {
     .failed = up_failed,
 };
 
+void fake_host_ask_program(struct fake_host *fake, bool takes)
+{
+    fake->upward = upward;
+    fake->upward.authorize = up_authorize;
+    fake->host.up = &fake->upward;
+    fake->authorizes = takes;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 void fake_host_init(struct fake_host *fake)
@@ -351,6 +385,7 @@ void fake_host_init(struct fake_host *fake)
         .output_bytes_max = FW_OUTPUT_BYTES_DEFAULT,
         .output_soft_bytes = FW_OUTPUT_SOFT_BYTES,
         .publish_bytes_max = FW_PUBLISH_BYTES_DEFAULT,
+        .authorize_timeout_ms = FW_AUTHORIZE_MS_DEFAULT,
         .handshake_timeout_ms = FW_HANDSHAKE_MS_DEFAULT,
         .ping_interval_ms = FW_PING_MS_DEFAULT,
         .pong_timeout_ms = FW_PONG_MS_DEFAULT,
