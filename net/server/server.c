@@ -188,7 +188,6 @@ static void make_rules(struct fw_server *server)
         .control_interval_ms =
             options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
-        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
         .allow_hosts = options->allow_hosts,
     };
@@ -352,7 +351,12 @@ int fw_server_listen(fw_server *server, const char *address)
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
-    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    /* A page in a browser reaches no path. */
+    if (parsed.at.any.sa_family != AF_UNIX) {
+        bool local = fw_sock_address_is_local(&parsed);
+        server->beyond_loopback |= !local;
+        server->rules.local_hosts = !server->beyond_loopback;
+    }
     listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;

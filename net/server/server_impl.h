@@ -106,6 +106,7 @@ struct fw_server {
     bool has_directory;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
+    bool beyond_loopback; /* other hosts reach a listener */
 
     struct fw_tls_place *tls_place; /* NULL: no TLS */
     struct fw_tls_tickets *tls_tickets;

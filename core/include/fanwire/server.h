@@ -84,7 +84,7 @@ struct fw_server_options {
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
 
-    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+    /* While all listeners are loopback addresses (paths aside), a request's Host must be localhost,
      * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
      * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
      * front for any name below a domain, or "*". */

@@ -155,8 +155,8 @@ Test(bench_client_read, the_upgrade_is_the_same_at_every_split_point)
     static uint8_t bytes[1024];
     struct fw_http_head head;
     char accept[FW_WS_ACCEPT_CHARS];
-    ssize_t asked = fw_ws_handshake_request("a", "/", key, NULL, NULL, NULL, request,
-                                            sizeof request);
+    ssize_t asked =
+        fw_ws_handshake_request("a", "/", key, NULL, NULL, NULL, request, sizeof request);
     fw_http_head_init(&head);
     cr_assert_gt(fw_http_request_parse(&head, (const uint8_t *)request, (size_t)asked), 0);
     cr_assert_eq(fw_ws_handshake_check(&head, (const uint8_t *)request, accept), 0);
