@@ -1,4 +1,4 @@
-/* feed.h: the resources of the feed server: /topics/NAME, /publish, /healthz, /readyz.
+/* feed.h: the resources of the feed server: /topics/NAME, /publish, /debug, /healthz, /readyz.
  *
  * What each request means is in the manual (fanwire(1)); the answers are JSON or one plain
  * sentence. Thread: the worker's.

@@ -25,6 +25,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "hub/busiest.h"
 #include "hub/hub.h"
 #include "proto/http1.h"
 #include "proto/ws_decoder.h"
@@ -128,6 +129,8 @@ struct fw_session_upward {
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
     /* Who is slow on a worker, shortly ago; false when there is no such worker. */
     bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
+    /* Fills in all topics. */
+    void (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 

@@ -148,6 +148,11 @@ static bool up_slow(struct fw_session *session, unsigned index, struct fw_slow_r
     return true;
 }
 
+static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    fw_directory_busiest(&worker_of(session)->server->directory, busiest_out);
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
@@ -207,6 +212,7 @@ static const struct fw_session_upward upward = {
     .reached = up_reached,
     .info = up_info,
     .slow = up_slow,
+    .busiest = up_busiest,
     .ready = up_ready,
 };
 

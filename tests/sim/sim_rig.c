@@ -197,6 +197,12 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
+static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    (void)session;
+    fw_busiest_init(busiest_out);
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return !rig_of(session)->stopping;
@@ -218,6 +224,7 @@ static const struct fw_session_upward upward = {
     .reached = up_reached,
     .info = up_info,
     .slow = up_slow,
+    .busiest = up_busiest,
     .ready = up_ready,
 };
 

@@ -280,6 +280,14 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
+static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    struct fake_host *fake = fake_of(session);
+    fw_busiest_init(busiest_out);
+    for (unsigned i = 0; i < fake->topics_count; i++)
+        fw_busiest_add(busiest_out, fake->topics[i]);
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return fake_of(session)->ready;
@@ -360,6 +368,7 @@ static const struct fw_session_upward upward = {
     .reached = up_reached,
     .info = up_info,
     .slow = up_slow,
+    .busiest = up_busiest,
     .ready = up_ready,
     .random = up_random,
     .opened = up_opened,
