@@ -272,7 +272,7 @@ async function restarted(browser) {
     const second = await startServer(['serve'], { listen: first.address });
     await eventually('it is live again', () => isLive(page, '#subscribe-state'), 20_000);
     assert.match(await textOf(page, '#subscribe-state'), /messages were lost/);
-    assert.equal(await page.$eval('#messages li', (item) => item.className), 'gap');
+    await eventually('the list says so, too', () => page.$('#messages li:first-child.gap'));
     await curl('-d', 'back again', topicUrl(second, 'lasting'));
     await eventually('messages come', async () => (await messages(page))[0] === 'back again');
     await eventually('its figures are new ones', async () => await textOf(page, '#refusal') === '');
