@@ -119,6 +119,12 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     }
 }
 
+void fw_session_blame(struct fw_session *session, int status)
+{
+    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
+        fw_ws_client_ended(session, status);
+}
+
 void fw_session_ended(struct fw_session *session, int status)
 {
     if (status == 0 && session->phase != FW_PHASE_DONE && session->held != NULL &&
@@ -126,8 +132,7 @@ void fw_session_ended(struct fw_session *session, int status)
         session->fin_waits = true;
         return;
     }
-    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
-        fw_ws_client_ended(session, status);
+    fw_session_blame(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
     if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)

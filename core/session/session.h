@@ -297,6 +297,10 @@ void fw_session_deliver_msgs(struct fw_subscription *subscription, struct fw_msg
 /* Frees what the host's sessions shared; none is left. */
 void fw_session_host_clear(struct fw_session_host *host);
 
+/* Why the connection ends, said before fw_session_finish by who stands between it and the socket:
+ * what a connect of ours that comes to nothing is told. A server's session does not ask. */
+void fw_session_blame(struct fw_session *session, int status);
+
 /* ---- for the session files ------------------------------------------------------------------- */
 
 /* Queues bytes of the arena, or ends the session when there is no memory. */
