@@ -162,6 +162,7 @@ class Client:
 
     def __init__(self, command, certificate=None):
         self.command = shlex.split(command)
+        self.certificate = certificate  # its files live as long as it
         self.tls = certificate.context if certificate else None
         if certificate:
             self.command = [word.replace("{ca}", certificate.file) for word in self.command]
