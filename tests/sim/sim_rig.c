@@ -346,7 +346,7 @@ void sim_run(struct sim_rig *rig)
     unsigned turns = 0;
     do {
         turns += fw_sim_run(rig->sim);
-        must(turns < 200000, "it does not come to rest");
+        must(turns < 2000000, "it does not come to rest");
     } while (rig->conns.dirty_count > 0 || rig->conns.host.resuming_count > 0 ||
              !fw_sim_is_quiet(rig->sim));
 }
