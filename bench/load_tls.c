@@ -30,13 +30,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PIDS_MAX     64
-#define EVENTS_MAX   256
-#define HEAD_MAX     4096
-#define FRAME_EXTRA  14
-#define PATIENCE_MS  20000
-#define LOCAL_CONNS  10000u /* of one local address: ports are few */
-#define PAYLOAD_MAX  (1u << 20)
+#define PIDS_MAX    64
+#define EVENTS_MAX  256
+#define HEAD_MAX    4096
+#define FRAME_EXTRA 14
+#define PATIENCE_MS 20000
+#define LOCAL_CONNS 10000u /* of one local address: ports are few */
+#define PAYLOAD_MAX (1u << 20)
 
 enum state { FREE, SHAKING, ASKING, OPEN, IDLE };
 
@@ -224,8 +224,8 @@ static bool asked(struct conn *conn)
     return true;
 }
 
-/* Sends what is left of a message; whether that is all. OpenSSL writes each record by itself: corked,
- * they go out together, as they do from clients that gather their records. */
+/* Sends what is left of a message; whether that is all. OpenSSL writes each record by itself:
+ * corked, they go out together, as they do from clients that gather their records. */
 static bool send_frame(struct conn *conn)
 {
     int corked = set.payload > 4096;
@@ -395,11 +395,11 @@ static void usage(void)
 static void read_flags(int argc, char **argv)
 {
     static const struct option flags[] = {
-        {"port", required_argument, NULL, 'p'},   {"pid", required_argument, NULL, 'i'},
-        {"conns", required_argument, NULL, 'c'},  {"payload", required_argument, NULL, 'b'},
-        {"count", required_argument, NULL, 'n'},  {"warmup", required_argument, NULL, 'w'},
-        {"path", required_argument, NULL, 'a'},   {"plain", no_argument, NULL, 'P'},
-        {"http", no_argument, NULL, 'H'},         {NULL, 0, NULL, 0},
+        {"port", required_argument, NULL, 'p'},  {"pid", required_argument, NULL, 'i'},
+        {"conns", required_argument, NULL, 'c'}, {"payload", required_argument, NULL, 'b'},
+        {"count", required_argument, NULL, 'n'}, {"warmup", required_argument, NULL, 'w'},
+        {"path", required_argument, NULL, 'a'},  {"plain", no_argument, NULL, 'P'},
+        {"http", no_argument, NULL, 'H'},        {NULL, 0, NULL, 0},
     };
     for (int flag; (flag = getopt_long(argc, argv, "", flags, NULL)) != -1;) {
         unsigned long number = optarg == NULL ? 0 : strtoul(optarg, NULL, 10);
@@ -442,8 +442,7 @@ int main(int argc, char **argv)
         SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256") != 1 ||
         SSL_CTX_set1_groups_list(context, "X25519") != 1)
         die("a start");
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     /* Reads what there is, as a plain client does, and not 5 octets and then a record. */
     SSL_CTX_set_read_ahead(context, 1);

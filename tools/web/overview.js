@@ -10,7 +10,7 @@ import { onCredential, request } from './credential.js';
 
 const ASK_MS = 1000;
 
-/* For an answer the server looks at every topic, 13 ms for 65,536: beyond these it is asked less often. */
+/* For an answer the server looks at every topic, 16 ms for 65,536: beyond these it is asked less often. */
 const MANY_TOPICS = 10000;
 const ASK_MANY_MS = 5000;
 
