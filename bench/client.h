@@ -147,12 +147,12 @@ struct bench_client {
 
     char verified[1024]; /* the last response head that was right: most are the same */
     size_t verified_bytes;
-    int refused_status; /* of the last BENCH_FAIL_UPGRADE */
-    int failed_errno;   /* of the last BENCH_FAIL_CONNECT */
 
     struct bench_histogram opens; /* ns from the connect to the 101 */
 
     /* Read by the main thread. One writer each. */
+    atomic_int refused_status;       /* of the last BENCH_FAIL_UPGRADE */
+    atomic_int failed_errno;         /* of the last BENCH_FAIL_CONNECT */
     atomic_uint_fast64_t open_count; /* that came to be, ever */
     atomic_uint_fast64_t gone_count; /* open ones that were lost or aborted */
     atomic_uint_fast64_t failures[BENCH_FAILURES];

@@ -51,7 +51,7 @@ struct feed {
     uint64_t messages_per_round;
     uint64_t deliveries_per_round;
 
-    bool by_clock;
+    atomic_bool by_clock;
     atomic_uint_fast64_t left; /* deliveries and answers that this round still waits for */
     atomic_uint_fast64_t rounds_begun;
     atomic_uint_fast64_t rounds_done;

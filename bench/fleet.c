@@ -173,6 +173,12 @@ void bench_fleet_stop(struct bench_fleet *fleet)
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+static void do_nothing(struct bench_client *client, void *argument)
+{
+    (void)client;
+    (void)argument;
+}
+
 void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                          const char *more_headers, struct bench_opening *opening_out)
 {
@@ -187,6 +193,7 @@ void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                                             more_headers, request, sizeof request);
     if (bytes < 0)
         bench_misuse("the URL's path cannot be asked for: %s", fw_status_text((int)bytes));
+    bench_fleet_each(fleet, do_nothing, NULL); /* who still looked at the last one has done so */
     bench_pattern_clear(&fleet->upgrade);
     bench_pattern_bytes(&fleet->upgrade, request, (size_t)bytes, 1);
     opening_out->upgrade = &fleet->upgrade;

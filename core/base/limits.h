@@ -90,6 +90,7 @@ static_assert(FW_MEMORY_SHRINK_PERCENT < FW_MEMORY_HOLD_PERCENT &&
 /* Times, ms. The handshake's is absolute from the accept: a dripped head does not extend it. */
 #define FW_HANDSHAKE_MS_DEFAULT 5000u
 #define FW_BODY_MS              10000u
+#define FW_AUTHORIZE_MS_DEFAULT 5000u
 #define FW_KEEP_ALIVE_IDLE_MS   15000u
 #define FW_PING_MS_DEFAULT      25000u
 #define FW_PONG_MS_DEFAULT      10000u
@@ -97,6 +98,8 @@ static_assert(FW_MEMORY_SHRINK_PERCENT < FW_MEMORY_HOLD_PERCENT &&
 #define FW_CLOSE_MS             5000u
 #define FW_LINGER_MS            1000u
 #define FW_TIMEOUT_MS_MAX       3600000u
+#define FW_RETRY_MS_MIN         1000u /* a restart takes about that */
+#define FW_RETRY_MS_MAX         30000u
 static_assert(FW_LINGER_MS <= FW_CLOSE_MS, "a failed connection goes before a polite one");
 
 /* What one publisher may have waiting in a worker's mailbox: beyond it publish says busy. */

@@ -82,6 +82,19 @@ static int take_port(const char *text, unsigned standard, unsigned *port_out)
     return port > 65535 ? -1 : (int)digits + 1;
 }
 
+/* Without brackets, and without the dot of a name that is whole as it stands: neither a certificate
+ * nor SNI has it (RFC 6066, section 3). */
+static void take_name(const char *host, size_t host_bytes, struct fw_ws_url *url)
+{
+    if (*host == '[') {
+        host++;
+        host_bytes -= 2;
+    } else if (host[host_bytes - 1] == '.') {
+        host_bytes--;
+    }
+    snprintf(url->name, sizeof url->name, "%.*s", (int)host_bytes, host);
+}
+
 static int parse_internet(const char *text, struct fw_ws_url *url)
 {
     const unsigned standard = url->secure ? 443 : 80;
@@ -95,6 +108,7 @@ static int parse_internet(const char *text, struct fw_ws_url *url)
     snprintf(url->address, sizeof url->address, "%.*s:%u", (int)host_bytes, text, port);
     int cut = port == standard ? (int)host_bytes : (int)strlen(url->address);
     snprintf(url->host, sizeof url->host, "%.*s", cut, url->address);
+    take_name(text, host_bytes, url);
     return take_target(text + host_bytes + port_bytes, url);
 }
 
@@ -108,6 +122,7 @@ static int parse_local(const char *path, struct fw_ws_url *url)
     url->local = true;
     snprintf(url->address, sizeof url->address, "unix:%.*s", (int)path_bytes, path);
     snprintf(url->host, sizeof url->host, "localhost");
+    snprintf(url->name, sizeof url->name, "localhost");
     return take_target(colon == NULL ? "" : colon + 1, url);
 }
 

@@ -28,6 +28,7 @@ struct fw_ws_url {
     bool local;                               /* unix: */
     char address[FW_WS_URL_ADDRESS_BYTES];    /* as sock.h reads it: "host:port", "unix:/path" */
     char host[FW_WS_URL_HOST_BYTES_MAX + 10]; /* the value of Host: without a default port */
+    char name[FW_WS_URL_HOST_BYTES_MAX + 1];  /* the host alone, no brackets; unix: "localhost" */
     char target[FW_WS_URL_BYTES_MAX + 2];     /* "/path?query" */
 };
 

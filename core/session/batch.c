@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/access.h"
 #include "session/command.h"
 #include "session/json.h"
 #include "session/session.h"
@@ -50,13 +51,17 @@ static int publish_line(struct fw_session *session, struct fw_bytes line, char *
     json_t *object;
     struct fw_publication publication;
     void *block = NULL;
-    int result = fw_json_parse(line, &object);
+    int result = fw_json_parse(line, true, &object);
     if (result != 0)
         return result;
     struct fw_bytes topic = fw_json_string(object, "topic");
     result = topic.at == NULL ? FW_ERR_COMMAND : FW_ERR_TOPIC;
     if (topic.at != NULL && fw_topic_name_valid(topic))
+        result = fw_access_may(session, FW_MAY_PUBLISH, topic);
+    if (result == 0)
         result = fw_json_publication(object, &publication, &block);
+    if (result == 0 && !fw_session_within_rate(session, publication.payload.count))
+        result = FW_ERR_RATE;
     if (result == 0) {
         memcpy(topic_out, topic.at, topic.count);
         topic_out[topic.count] = '\0';
@@ -90,6 +95,11 @@ void fw_batch_answer(struct fw_request *request)
     struct fw_bytes rest = request->body;
     struct fw_bytes line;
     size_t lines = lines_of(rest);
+    int may = fw_access_may_some(request->session, FW_MAY_PUBLISH);
+    if (may != 0) {
+        fw_request_refuse(request, may);
+        return;
+    }
     if (lines > FW_BATCH_LINES_MAX) {
         fw_request_refuse_with(request, 413, "a batch has at most 10000 lines");
         return;

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/access.h"
 #include "session/encode.h"
 #include "session/json.h"
 #include "session/session.h"
@@ -30,10 +31,21 @@ const char *fw_command_code(int error)
         int error;
         const char *code;
     } codes[] = {
-        {FW_ERR_JSON, "json"},         {FW_ERR_COMMAND, "command"}, {FW_ERR_TOPIC, "topic"},
-        {FW_ERR_POSITION, "position"}, {FW_ERR_EXISTS, "exists"},   {FW_ERR_ABSENT, "absent"},
-        {FW_ERR_LIMIT, "limit"},       {FW_ERR_BUSY, "busy"},       {FW_ERR_NOT_UTF8, "not-utf8"},
-        {FW_ERR_CLOSED, "stopping"},   {-ENOMEM, "memory"},         {FW_ERR_MEMORY, "memory"},
+        {FW_ERR_JSON, "json"},
+        {FW_ERR_COMMAND, "command"},
+        {FW_ERR_TOPIC, "topic"},
+        {FW_ERR_POSITION, "position"},
+        {FW_ERR_EXISTS, "exists"},
+        {FW_ERR_ABSENT, "absent"},
+        {FW_ERR_LIMIT, "limit"},
+        {FW_ERR_BUSY, "busy"},
+        {FW_ERR_NOT_UTF8, "not-utf8"},
+        {FW_ERR_CLOSED, "stopping"},
+        {-ENOMEM, "memory"},
+        {FW_ERR_MEMORY, "memory"},
+        {FW_ERR_CREDENTIAL, "credential"},
+        {FW_ERR_FORBIDDEN, "forbidden"},
+        {FW_ERR_RATE, "rate"},
     };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (codes[i].error == error)
@@ -102,6 +114,8 @@ static void subscribe(struct fw_session *session, const struct id *id, const jso
         since =
             (struct fw_since){.kind = FW_SINCE_LAST, .offset = (uint64_t)json_integer_value(last)};
     if (result == 0)
+        result = fw_access_may(session, FW_MAY_SUBSCRIBE, topic);
+    if (result == 0)
         result = fw_session_join(session, topic, &since, FW_TRANSPORT_WS, false, &joined);
     if (result != 0) {
         answer_error(session, id, result);
@@ -129,8 +143,11 @@ static void publish(struct fw_session *session, const struct id *id, const json_
 {
     struct fw_publication publication;
     struct fw_published published;
-    void *block;
-    int result = fw_json_publication(command, &publication, &block);
+    void *block = NULL;
+    /* Its rate is that of messages: ws_session.c has taken it. */
+    int result = fw_access_may(session, FW_MAY_PUBLISH, topic);
+    if (result == 0)
+        result = fw_json_publication(command, &publication, &block);
     if (result == 0)
         result = session->host->up->publish(session, topic, &publication, &published);
     fw_mem_free(block);
@@ -173,7 +190,7 @@ void fw_command_received(struct fw_session *session, uint8_t type, struct fw_byt
         fw_ws_session_fail(session, 1003, "a command is a text message");
         return;
     }
-    int result = fw_json_parse(message, &command);
+    int result = fw_json_parse(message, true, &command);
     if (result != 0) {
         const struct id none = {"null"};
         answer_error(session, &none, result);

@@ -5,6 +5,9 @@
 #include "session/feed.h"
 #include "base/check.h"
 #include "base/limits.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "session/access.h"
 #include "session/batch.h"
 #include "session/origin.h"
 #include "session/session.h"
@@ -19,6 +22,9 @@
 #define TOPICS_PATH "/topics/"
 /* A topic's name needs no escapes in JSON: its characters are letters, digits and _ - . : */
 #define ANSWER_BYTES_MAX 768
+/* /debug/topics: one topic, with its name and five numbers, and what stands before the first. */
+#define BUSY_BYTES_MAX      (FW_TOPIC_NAME_BYTES_MAX + 192)
+#define BUSY_HEAD_BYTES_MAX 320
 
 static const char json_type[] = "application/json";
 static const char no_store[] = "Cache-Control: no-store\r\n";
@@ -70,6 +76,21 @@ static bool is_subscribed(const struct fw_session *session, struct fw_bytes name
     return false;
 }
 
+/* Whether it may subscribe to all topics of a list: nothing is begun for who may not. Without a
+ * list, to be used by commands, whether it may do anything by them. */
+static int check_rights(const struct fw_session *session, struct fw_bytes list)
+{
+    struct fw_bytes name;
+    int result = 0;
+    if (session->commands && list.count == 0) {
+        result = fw_access_may_some(session, FW_MAY_PUBLISH);
+        return result == 0 ? 0 : fw_access_may_some(session, FW_MAY_SUBSCRIBE);
+    }
+    while (result == 0 && next_name(&list, &name))
+        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    return result;
+}
+
 int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
                       struct fw_feed_joined *joined_out)
 {
@@ -77,9 +98,10 @@ int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,
     struct fw_bytes list = topics_of(request);
     struct fw_since_list since_list;
     struct fw_bytes name;
-    if (session->commands && list.count == 0)
-        return 0;
-    int result = fw_since_begin(&since_list, request);
+    int result = check_rights(session, list);
+    if (result != 0 || (session->commands && list.count == 0))
+        return result;
+    result = fw_since_begin(&since_list, request);
     bool several = list.count > 0 && memchr(list.at, ',', list.count) != NULL;
     bool singly = transport == FW_TRANSPORT_LONGPOLL || (transport == FW_TRANSPORT_SSE && several);
     while (result == 0 && next_name(&list, &name)) {
@@ -122,8 +144,11 @@ static void answer_info(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_topic_info info;
-    int result =
-        fw_topic_name_valid(name) ? session->host->up->info(session, name, &info) : FW_ERR_TOPIC;
+    int result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    if (!fw_topic_name_valid(name))
+        result = FW_ERR_TOPIC;
+    if (result == 0)
+        result = session->host->up->info(session, name, &info);
     if (result == FW_ERR_ABSENT) {
         fw_request_respond(request, 404, "text/plain; charset=utf-8", no_store,
                            fw_bytes_of("nobody has used this topic\n"));
@@ -207,7 +232,11 @@ static void publish(struct fw_request *request)
         fw_request_refuse_with(request, 400, "expires is a number of seconds, at most 604800");
         return;
     }
-    int result = session->host->up->publish(session, name, &publication, &published);
+    int result = fw_access_may(session, FW_MAY_PUBLISH, name);
+    if (result == 0 && !fw_session_within_rate(session, request->body.count))
+        result = FW_ERR_RATE;
+    if (result == 0)
+        result = session->host->up->publish(session, name, &publication, &published);
     if (result == FW_ERR_NOT_UTF8) {
         fw_request_refuse_with(request, 400,
                                "the body is not valid UTF-8; for bytes say Content-Type: "
@@ -270,10 +299,69 @@ static void answer_topics(struct fw_request *request)
     }
 }
 
+static bool is_read(const struct fw_request *request)
+{
+    return request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD;
+}
+
+static size_t write_busy_topic(const struct fw_busy_topic *topic, char *out)
+{
+    return fw_text_put(
+        out, BUSY_BYTES_MAX,
+        "{\"topic\":\"%s\",\"epoch\":\"%" PRIx64 "\",\"offset\":%" PRIu64
+        ",\"subscribers\":{\"ws\":%" PRIu32 ",\"sse\":%" PRIu32 ",\"longpoll\":%" PRIu32 "}}",
+        topic->name, topic->epoch, topic->offset, topic->subscribers_by[FW_TRANSPORT_WS],
+        topic->subscribers_by[FW_TRANSPORT_SSE], topic->subscribers_by[FW_TRANSPORT_LONGPOLL]);
+}
+
+/* Answers GET /debug/topics. `at_ms` is a clock that only goes forward: who asks twice divides what
+ * came in between by it. */
+static void answer_busiest(struct fw_request *request)
+{
+    struct fw_session *session = request->session;
+    size_t room = BUSY_HEAD_BYTES_MAX + FW_BUSIEST_MAX * (BUSY_BYTES_MAX + 1);
+    struct fw_busiest *busiest = fw_mem_alloc(sizeof *busiest + room);
+    if (busiest == NULL) {
+        fw_request_refuse_with(request, 503, "out of memory");
+        return;
+    }
+    session->host->up->busiest(session, busiest);
+    char *body = (char *)(busiest + 1);
+    size_t count = fw_text_put(body, BUSY_HEAD_BYTES_MAX,
+                               "{\"at_ms\":%" PRIu64 ",\"count\":%" PRIu32 ",\"messages\":%" PRIu64
+                               ",\"owed\":%" PRIu64 ",\"subscribers\":{\"ws\":%" PRIu64
+                               ",\"sse\":%" PRIu64 ",\"longpoll\":%" PRIu64 "},\"topics\":[",
+                               session->host->now_ms, busiest->all, busiest->messages,
+                               busiest->owed, busiest->subscribers_by[FW_TRANSPORT_WS],
+                               busiest->subscribers_by[FW_TRANSPORT_SSE],
+                               busiest->subscribers_by[FW_TRANSPORT_LONGPOLL]);
+    for (uint32_t i = 0; i < busiest->count; i++) {
+        if (i > 0)
+            body[count++] = ',';
+        count += write_busy_topic(&busiest->topics[busiest->order[i]], body + count);
+    }
+    count += fw_text_put(body + count, room - count, "]}\n");
+    fw_request_respond(request, 200, json_type, no_store,
+                       (struct fw_bytes){(const uint8_t *)body, count});
+    fw_mem_free(busiest);
+}
+
+/* What /debug tells is told in one place. */
+static void answer_figures(struct fw_request *request, void (*answer)(struct fw_request *request))
+{
+    int error = FW_ERR_HTTP_METHOD_NOT_ALLOWED;
+    if (is_read(request))
+        error = fw_access_may(request->session, FW_MAY_OBSERVE, (struct fw_bytes){0});
+    if (error != 0)
+        fw_request_refuse(request, error);
+    else
+        answer(request);
+}
+
 /* A resource that can only be read, with one line in it. */
 static void answer_line(struct fw_request *request, unsigned status, const char *line)
 {
-    if (request->head->method != FW_HTTP_GET && request->head->method != FW_HTTP_HEAD)
+    if (!is_read(request))
         fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     else
         fw_request_respond(request, status, "text/plain; charset=utf-8", no_store,
@@ -290,10 +378,9 @@ bool fw_feed_answer(struct fw_request *request)
         else
             fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
     } else if (path_is(request, "/debug/slow")) {
-        if (request->head->method == FW_HTTP_GET || request->head->method == FW_HTTP_HEAD)
-            fw_slow_answer(request);
-        else
-            fw_request_refuse(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
+        answer_figures(request, fw_slow_answer);
+    } else if (path_is(request, "/debug/topics")) {
+        answer_figures(request, answer_busiest);
     } else if (path_is(request, "/healthz")) {
         answer_line(request, 200, "ok\n");
     } else if (path_is(request, "/readyz")) {

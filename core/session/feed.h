@@ -1,4 +1,4 @@
-/* feed.h: the resources of the feed server: /topics/NAME, /publish, /healthz, /readyz.
+/* feed.h: the resources of the feed server: /topics/NAME, /publish, /debug, /healthz, /readyz.
  *
  * What each request means is in the manual (fanwire(1)); the answers are JSON or one plain
  * sentence. Thread: the worker's.
@@ -31,7 +31,8 @@ struct fw_feed_joined {
 /* Subscribes the session to the topics of the path ("/topics/a,b,c"), from where the request says
  * (since.h). With fanwire.v1 there need be none.
  *
- * errors       FW_ERR_TOPIC, FW_ERR_POSITION, FW_ERR_LIMIT, -ENOMEM; what was subscribed before
+ * errors       FW_ERR_CREDENTIAL, FW_ERR_FORBIDDEN, then nothing was subscribed;
+ *              FW_ERR_TOPIC, FW_ERR_POSITION, FW_ERR_LIMIT, -ENOMEM; what was subscribed before
  *              stays, and goes with the session
  */
 int fw_feed_subscribe(struct fw_request *request, enum fw_transport transport,

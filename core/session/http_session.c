@@ -6,7 +6,9 @@
  * body does not extend them.
  *
  *   between requests --first byte--> head --whole--> body (POST) --whole--> answered
- *        ^      (whole at once: no pending)                                    |
+ *        ^      (whole at once: no pending)        |                           |
+ *        |                                          +--the program says who it is, later
+ *        |                                             (set aside whole: `waits`)--> answered
  *        +------------------------- keep-alive --------------------------------+
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -17,6 +19,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "proto/ws_handshake.h"
+#include "session/access.h"
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/feed.h"
@@ -41,16 +44,21 @@ struct fw_http_pending {
     uint8_t *bytes;
     size_t count;
     size_t capacity;
-    size_t head_bytes; /* 0 until the head is whole */
-    size_t wanted;     /* head and body, once the head is whole */
+    size_t head_bytes;                      /* 0 until the head is whole */
+    size_t wanted;                          /* head and body, once the head is whole */
+    struct fw_authorization *authorization; /* what the whole request waits for */
 };
 
 void fw_http_session_clear(struct fw_session *session)
 {
-    if (session->in.pending == NULL)
+    struct fw_http_pending *pending = session->in.pending;
+    if (pending == NULL)
         return;
-    fw_mem_free(session->in.pending->bytes);
-    fw_mem_free(session->in.pending);
+    if (pending->authorization != NULL)
+        pending->authorization->session = NULL;
+    session->waits = false;
+    fw_mem_free(pending->bytes);
+    fw_mem_free(pending);
     session->in.pending = NULL;
 }
 
@@ -79,7 +87,7 @@ static void refuse_request(struct fw_request *request, int error)
 }
 
 /* A browser's request must come from an origin that may; others send none. */
-static bool origin_allowed(const struct fw_request *request)
+bool fw_request_origin_allowed(const struct fw_request *request)
 {
     struct fw_bytes origin;
     struct fw_bytes host = {0};
@@ -109,11 +117,18 @@ static bool is_preflight(const struct fw_request *request)
                         &ignored) >= 0;
 }
 
-/* The answer may be read by the page that asks: its origin, which may connect, is said back. A page
- * of our own needs none of it, and is not hurt by it. */
+static bool is_feed(const struct fw_request *request)
+{
+    return request->session->host->rules->feed &&
+           (fw_feed_is_topics(request) || strcmp(request->path, "/publish") == 0);
+}
+
+/* The answer, refusals too, may be read by the page that asks: its origin, which may connect, is
+ * said back. A page of our own needs none of it, and is not hurt by it. */
 static void note_origin(struct fw_request *request)
 {
-    fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
+    if (is_feed(request) && fw_request_origin_allowed(request))
+        fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
 }
 
 /* HTTP/1.0 may leave Host out; a browser, which is who must be told apart, never does. */
@@ -158,13 +173,16 @@ static bool accept_websocket(struct fw_request *request, const char accept[FW_WS
                              const char *extensions, const struct fw_feed_joined *joined)
 {
     struct fw_session *session = request->session;
+    bool plain = fw_ws_handshake_offers(request->head, request->bytes, FW_PROTOCOL_PLAIN);
+    const char *protocol = plain ? FW_PROTOCOL_PLAIN : NULL;
+    if (session->commands)
+        protocol = FW_COMMAND_PROTOCOL;
     size_t room =
         ACCEPT_BYTES_MAX + (size_t)session->subscriptions_count * POSITION_HEADER_BYTES_MAX;
     uint8_t *at = fw_arena_reserve(session->host->arena, room);
     ssize_t count = -1;
     if (at != NULL)
-        count = fw_ws_handshake_accept(accept, session->commands ? FW_COMMAND_PROTOCOL : NULL,
-                                       extensions, (char *)at, ACCEPT_BYTES_MAX);
+        count = fw_ws_handshake_accept(accept, protocol, extensions, (char *)at, ACCEPT_BYTES_MAX);
     if (count < 0)
         return false;
     size_t whole = (size_t)count + write_positions(session, joined, (char *)at + count - 2,
@@ -225,8 +243,11 @@ static void upgrade(struct fw_request *request)
     char accept[FW_WS_ACCEPT_CHARS];
     char extensions[FW_WS_DEFLATE_TEXT_BYTES];
     int error = fw_ws_handshake_check(request->head, request->bytes, accept);
-    if (error == 0 && !origin_allowed(request))
+    if (error == 0 && !fw_request_origin_allowed(request))
         error = FW_ERR_HTTP_ORIGIN;
+    if (error == 0 && session->host->up->admit != NULL &&
+        !session->host->up->admit(session, request))
+        error = FW_ERR_RATE;
     bool topics = session->host->rules->feed && fw_feed_is_topics(request);
     /* Before it subscribes: a subscription says how its messages are encoded. */
     bool agreed = error == 0 && fw_session_agree(session, request, extensions);
@@ -246,17 +267,10 @@ static void upgrade(struct fw_request *request)
     ask_program(request, accept, agreed ? extensions : NULL, &joined);
 }
 
-static void answer(struct fw_request *request)
+/* It is known who sends it. */
+static void answer_identified(struct fw_request *request)
 {
     struct fw_session *session = request->session;
-    struct fw_bytes path = fw_request_path_bytes(request);
-    memcpy(request->path, path.at, path.count);
-    request->path[path.count] = '\0';
-
-    if (!host_allowed(request)) {
-        refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
-        return;
-    }
     if (wants_websocket(request)) {
         if (FW_UNLIKELY(session->host->pressure >= FW_PRESSURE_REFUSE))
             refuse_request(request, FW_ERR_MEMORY);
@@ -264,20 +278,17 @@ static void answer(struct fw_request *request)
             upgrade(request);
         return;
     }
-    bool feed = session->host->rules->feed &&
-                (fw_feed_is_topics(request) || strcmp(request->path, "/publish") == 0);
+    bool feed = is_feed(request);
     bool preflight = feed && is_preflight(request);
     if (request->head->method == FW_HTTP_OTHER ||
         (request->head->method == FW_HTTP_OPTIONS && !preflight)) {
         refuse_request(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
         return;
     }
-    if ((feed || request->head->method == FW_HTTP_POST) && !origin_allowed(request)) {
+    if ((feed || request->head->method == FW_HTTP_POST) && !fw_request_origin_allowed(request)) {
         refuse_request(request, FW_ERR_HTTP_ORIGIN);
         return;
     }
-    if (feed)
-        note_origin(request);
     if (preflight) {
         fw_request_respond(request, 204, NULL, preflight_headers, (struct fw_bytes){0});
         return;
@@ -288,6 +299,32 @@ static void answer(struct fw_request *request)
     if (!request->answered)
         fw_request_respond(request, 404, "text/plain; charset=utf-8", NULL,
                            fw_bytes_of("there is nothing here\n"));
+}
+
+/* What a request has of its own besides its head. */
+static void begin_request(struct fw_request *request)
+{
+    struct fw_bytes path = fw_request_path_bytes(request);
+    memcpy(request->path, path.at, path.count);
+    request->path[path.count] = '\0';
+    note_origin(request);
+}
+
+static void answer(struct fw_request *request)
+{
+    begin_request(request);
+    if (!host_allowed(request)) {
+        refuse_request(request, FW_ERR_HTTP_HOST_FOREIGN);
+        return;
+    }
+    /* A browser asks with no credential whether it may ask with one (Fetch, section 4.8). */
+    int error = is_feed(request) && is_preflight(request) ? 0 : fw_access_identify(request);
+    if (error == -ENOMEM)
+        fw_request_refuse_with(request, 503, fw_status_text(error));
+    else if (error != 0)
+        refuse_request(request, error);
+    else if (request->authorization == NULL)
+        answer_identified(request);
 }
 
 /* ---- from bytes to requests ------------------------------------------------------------------ */
@@ -310,9 +347,12 @@ static int body_bytes_of(const struct fw_session *session, const struct fw_http_
     return 0;
 }
 
-/* Handles a request whose head and body are at hand. */
-static void handle(struct fw_session *session, const struct fw_http_head *head,
-                   const uint8_t *bytes, size_t head_bytes, size_t body_bytes)
+/* Handles a request whose head and body are at hand.
+ *
+ * returns      what it waits for, to be set aside with it; NULL when it is answered
+ */
+static struct fw_authorization *handle(struct fw_session *session, const struct fw_http_head *head,
+                                       const uint8_t *bytes, size_t head_bytes, size_t body_bytes)
 {
     struct fw_request request = {
         .session = session,
@@ -321,8 +361,50 @@ static void handle(struct fw_session *session, const struct fw_http_head *head,
         .body = {bytes + head_bytes, body_bytes},
     };
     answer(&request);
+    if (session->phase == FW_PHASE_HTTP && request.authorization == NULL)
+        fw_session_set_timer(session, FW_KEEP_ALIVE_IDLE_MS);
+    return request.authorization;
+}
+
+/* The session has a pending request, and waits. What comes meanwhile is held. */
+static void await_decision(struct fw_session *session, struct fw_authorization *authorization)
+{
+    struct fw_http_pending *pending = session->in.pending;
+    if (pending == NULL) { /* there was no memory to set it aside: the session has ended */
+        authorization->session = NULL;
+        return;
+    }
+    pending->authorization = authorization;
+    session->waits = true;
+    fw_session_set_timer(session, session->host->rules->authorize_timeout_ms);
+}
+
+void fw_http_session_decided(struct fw_session *session,
+                             const struct fw_authorization *authorization)
+{
+    struct fw_http_pending *pending = session->in.pending;
+    fw_assert(session->waits && pending != NULL && pending->authorization == authorization);
+    pending->authorization = NULL;
+    session->in.pending = NULL;
+    session->waits = false;
+    struct fw_request request = {
+        .session = session,
+        .head = &pending->head,
+        .bytes = pending->bytes,
+        .body = {pending->bytes + pending->head_bytes, pending->wanted - pending->head_bytes},
+    };
+    begin_request(&request);
+    if (session->principal != NULL || authorization->status == 0) {
+        answer_identified(&request);
+    } else {
+        session->host->handshakes_refused++;
+        fw_request_refuse_with(&request, authorization->status, authorization->reason);
+    }
     if (session->phase == FW_PHASE_HTTP)
         fw_session_set_timer(session, FW_KEEP_ALIVE_IDLE_MS);
+    fw_mem_free(pending->bytes);
+    fw_mem_free(pending);
+    session->host->up->changed(session); /* what was held meanwhile goes on */
 }
 
 static int append(struct fw_http_pending *pending, const uint8_t *bytes, size_t count)
@@ -397,7 +479,12 @@ static size_t receive_new(struct fw_session *session, const uint8_t *bytes, size
         await_body(session, head, count > (size_t)head_bytes);
         return count;
     }
-    handle(session, head, bytes, (size_t)head_bytes, body_bytes);
+    struct fw_authorization *authorization =
+        handle(session, head, bytes, (size_t)head_bytes, body_bytes);
+    if (authorization != NULL) {
+        set_aside(session, head, (size_t)head_bytes, wanted, bytes, wanted);
+        await_decision(session, authorization);
+    }
     return wanted;
 }
 
@@ -455,8 +542,14 @@ static size_t receive_more(struct fw_session *session, const uint8_t *bytes, siz
     /* Whole. What was taken beyond it (a head does not say where it ends) is given back. */
     size_t beyond = pending->count - pending->wanted;
     session->in.pending = NULL;
-    handle(session, &pending->head, pending->bytes, pending->head_bytes,
-           pending->wanted - pending->head_bytes);
+    struct fw_authorization *authorization =
+        handle(session, &pending->head, pending->bytes, pending->head_bytes,
+               pending->wanted - pending->head_bytes);
+    if (authorization != NULL) {
+        session->in.pending = pending;
+        await_decision(session, authorization);
+        return taken - beyond;
+    }
     fw_mem_free(pending->bytes);
     fw_mem_free(pending);
     return taken - beyond;
@@ -465,7 +558,7 @@ static size_t receive_more(struct fw_session *session, const uint8_t *bytes, siz
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
 {
     while (bytes_count > 0 && session->phase == FW_PHASE_HTTP) {
-        if (session->outq.queued_bytes > fw_session_soft_bytes(session->host)) {
+        if (session->waits || session->outq.queued_bytes > fw_session_soft_bytes(session->host)) {
             fw_session_hold(session, bytes, bytes_count);
             return;
         }
@@ -491,5 +584,8 @@ void fw_http_session_timer(struct fw_session *session)
     }
     static const struct fw_http_head nothing = {.method = FW_HTTP_GET};
     struct fw_request request = {.session = session, .head = &nothing};
-    fw_request_refuse_with(&request, 408, "the request took too long");
+    if (session->waits)
+        fw_request_refuse_with(&request, 503, "deciding who may do this took too long");
+    else
+        fw_request_refuse_with(&request, 408, "the request took too long");
 }

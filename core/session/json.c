@@ -39,13 +39,13 @@ static bool is_shallow(struct fw_bytes text)
     return true;
 }
 
-int fw_json_parse(struct fw_bytes text, json_t **object_out)
+int fw_json_parse(struct fw_bytes text, bool nul_taken, json_t **object_out)
 {
     json_error_t error;
     if (text.count == 0 || !is_shallow(text))
         return FW_ERR_JSON;
-    json_t *value = json_loadb((const char *)text.at, text.count,
-                               JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
+    size_t flags = JSON_REJECT_DUPLICATES | (nul_taken ? JSON_ALLOW_NUL : 0);
+    json_t *value = json_loadb((const char *)text.at, text.count, flags, &error);
     if (value == NULL)
         return json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : FW_ERR_JSON;
     if (!json_is_object(value)) {

@@ -11,6 +11,7 @@
 #include "session/session.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,25 +21,30 @@
  * bounded by what it was parsed from. */
 void fw_json_seed(void);
 
-/* Parses one object of at most FW_JSON_DEPTH_MAX levels, whose keys are unique.
+/* Parses one object of at most FW_JSON_DEPTH_MAX levels, whose keys are unique: of two parsers that
+ * read the same text, one would believe the first of two and one the last.
  *
+ * nul_taken    whether strings may hold U+0000: a payload's may, but what is compared as a name is
+ *              handed on as C text, where it would end early
  * object_out   the caller's reference, on success
  * returns      0
  * errors       FW_ERR_JSON, -ENOMEM
  */
-int fw_json_parse(struct fw_bytes text, json_t **object_out);
+int fw_json_parse(struct fw_bytes text, bool nul_taken, json_t **object_out);
 
 /* What a command or a line of a batch publishes.
  *
- * object       with "text" (a string), "json" (any value) or "base64"; "key" and "expires"
- * (seconds) or not publication_out  borrows from object and from *block_out block_out    the
- * caller's to free by fw_mem_free, NULL when there is none returns      0 errors FW_ERR_COMMAND,
- * -ENOMEM
+ * object           with "text" (a string), "json" (any value) or "base64"; "key" and "expires"
+ *                  (seconds) or not
+ * publication_out  borrows from object and from *block_out
+ * block_out        the caller's to free by fw_mem_free, NULL when there is none
+ * returns          0
+ * errors           FW_ERR_COMMAND, -ENOMEM
  */
 int fw_json_publication(const json_t *object, struct fw_publication *publication_out,
                         void **block_out);
 
-/* The string member of a name, or an empty one with at NULL. */
+/* The string member of a name, borrowed from the object; without one at is NULL. */
 struct fw_bytes fw_json_string(const json_t *object, const char *name);
 
 /* Octets that fw_json_quote writes; and the writing of valid UTF-8 as a JSON string.

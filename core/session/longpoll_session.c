@@ -74,7 +74,7 @@ static void respond(struct fw_session *session, unsigned status, const char *con
         .origin = {poll->origin, poll->origin_bytes},
     };
     session->answered = true;
-    session->host->up->timer(session, 0);
+    fw_session_clear_timer(session);
     fw_request_respond(&request, status, content_type, headers, body);
 }
 
@@ -149,6 +149,15 @@ void fw_poll_session_timer(struct fw_session *session)
         return;
     write_headers(session, NULL, headers);
     respond(session, 204, NULL, headers, (struct fw_bytes){0});
+}
+
+/* Who waited too long to be let wait on. The position is still its own to come back with. */
+void fw_poll_session_expire(struct fw_session *session)
+{
+    char headers[HEADERS_BYTES_MAX];
+    write_headers(session, NULL, headers);
+    respond(session, 401, "text/plain; charset=utf-8", headers,
+            fw_bytes_of("the credential has expired\n"));
 }
 
 void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)

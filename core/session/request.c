@@ -4,6 +4,7 @@
  */
 #include "session/request.h"
 #include "base/check.h"
+#include "session/access.h"
 #include "session/session.h"
 
 #include <errno.h>
@@ -13,7 +14,10 @@
 #include <string.h>
 
 /* Room for the lines of a head that we write ourselves. */
-#define HEAD_BYTES_MAX 512
+#define HEAD_BYTES_MAX 640
+
+#define ORIGIN_REST                                                                                \
+    "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Fanwire-Position, Fanwire-Topic\r\n"
 
 /* RFC 9110, section 15. */
 static const char *reason_phrase(unsigned status)
@@ -49,6 +53,8 @@ static const char *reason_phrase(unsigned status)
         return "Misdirected Request";
     case 426:
         return "Upgrade Required";
+    case 429:
+        return "Too Many Requests";
     case 431:
         return "Request Header Fields Too Large";
     case 500:
@@ -62,14 +68,18 @@ static const char *reason_phrase(unsigned status)
     }
 }
 
-/* What some statuses must say besides (RFC 9110, sections 15.5.6 and 15.5.22; RFC 6455, 4.4). */
-static const char *required_headers(unsigned status)
+/* What some statuses must say besides (RFC 9110, sections 15.5.2, 15.5.6 and 15.5.22; RFC 6455,
+ * 4.4). */
+static const char *required_headers(const struct fw_session *session, unsigned status)
 {
     switch (status) {
+    case 401:
+        return fw_access_challenge(session);
     case 405:
         return "Allow: GET, HEAD, POST\r\n";
     case 426:
         return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    case 429:
     case 503:
         return "Retry-After: 1\r\n";
     default:
@@ -86,16 +96,21 @@ static const char *connection_header(const struct fw_request *request, bool keep
     return request->head->minor == 0 ? "Connection: keep-alive\r\n" : "";
 }
 
+static const char *origin_rest(const struct fw_session *session)
+{
+    const struct fw_access *access = session->host->access;
+    if (access != NULL && fw_access_needs_origins(access))
+        return "\r\nAccess-Control-Allow-Credentials: true" ORIGIN_REST;
+    return ORIGIN_REST;
+}
+
 /* What a page of another origin may do with an answer (Fetch, section 3.2); nothing without one.
- * The origin is the request's own, which was found among those that may connect; credentials are
- * never allowed. */
+ * The origin is the request's own, which was found among those that may connect. A browser's
+ * cookies are taken where the policy reads one, which it does only with a list of origins. */
 #define ORIGIN_VALUES(request)                                                                     \
     (request)->origin.count > 0 ? "Access-Control-Allow-Origin: " : "",                            \
         (int)(request)->origin.count, (const char *)(request)->origin.at,                          \
-        (request)->origin.count > 0                                                                \
-            ? "\r\nVary: Origin\r\nAccess-Control-Expose-Headers: Fanwire-Position, "              \
-              "Fanwire-Topic\r\n"                                                                  \
-            : ""
+        (request)->origin.count > 0 ? origin_rest((request)->session) : ""
 
 void fw_request_stream(struct fw_request *request, const char *content_type, const char *headers)
 {
@@ -138,12 +153,13 @@ void fw_request_respond(struct fw_request *request, unsigned status, const char 
         fw_session_finish(session, FW_END_ABORT);
         return;
     }
-    int written = snprintf(
-        (char *)at, room,
-        "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s\r\n", status,
-        reason_phrase(status), content_type ? "Content-Type: " : "",
-        content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
-        required_headers(status), connection_header(request, keep), ORIGIN_VALUES(request));
+    int written =
+        snprintf((char *)at, room,
+                 "HTTP/1.1 %u %s\r\n%s%s%s%s%sX-Content-Type-Options: nosniff\r\n%s%s%s%.*s%s\r\n",
+                 status, reason_phrase(status), content_type ? "Content-Type: " : "",
+                 content_type ? content_type : "", content_type ? "\r\n" : "", headers, length,
+                 required_headers(session, status), connection_header(request, keep),
+                 ORIGIN_VALUES(request));
     fw_assert(written > 0 && (size_t)written < room);
     size_t head_bytes = (size_t)written;
     bool head_only = request->head->method == FW_HTTP_HEAD;
@@ -220,6 +236,13 @@ const char *fw_request_query(const fw_request *request, const char *name, size_t
     struct fw_bytes value = {0};
     struct fw_bytes query = fw_http_bytes(request->bytes, request->head->query);
     return found(fw_http_query_find(query, name, &value), value, bytes_out);
+}
+
+const char *fw_request_query_text(const fw_request *request, size_t *bytes_out)
+{
+    struct fw_bytes query = fw_http_bytes(request->bytes, request->head->query);
+    *bytes_out = query.count;
+    return (const char *)query.at;
 }
 
 const void *fw_request_body(const fw_request *request, size_t *bytes_out)

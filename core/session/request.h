@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+struct fw_authorization;
 struct fw_session;
 
 struct fw_request {
@@ -21,6 +22,7 @@ struct fw_request {
     const struct fw_http_head *head;
     const uint8_t *bytes; /* of the head */
     struct fw_bytes body;
+    struct fw_authorization *authorization; /* the program says who sends it, later */
     struct fw_bytes origin; /* of a page that may read the answer, other than our own; or empty */
     bool answered;
     bool close; /* whatever the peer wishes, the connection ends after the answer */
@@ -46,6 +48,9 @@ void fw_request_refuse(struct fw_request *request, int error);
 
 /* The same with a status of its own and a sentence without its full stop. */
 void fw_request_refuse_with(struct fw_request *request, unsigned status, const char *sentence);
+
+/* Whether the origin that a browser says may use the server; true when none is said. */
+bool fw_request_origin_allowed(const struct fw_request *request);
 
 static inline struct fw_bytes fw_request_path_bytes(const struct fw_request *request)
 {

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "session/access.h"
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/encode.h"
@@ -14,6 +15,7 @@
 
 #include <errno.h>
 #include <fanwire/status.h>
+#include <stdio.h>
 #include <string.h>
 
 void fw_session_init(struct fw_session *session, struct fw_session_host *host)
@@ -22,6 +24,7 @@ void fw_session_init(struct fw_session *session, struct fw_session_host *host)
     session->host = host;
     session->close_code = 1006;
     session->active_ms = (uint32_t)host->now_ms;
+    session->rate = (struct fw_rate){session->active_ms, session->active_ms};
     fw_outq_init(&session->outq);
     fw_session_set_timer(session, host->rules->handshake_timeout_ms);
 }
@@ -71,6 +74,7 @@ void fw_session_leave(struct fw_session *session)
         fw_http_session_clear(session);
     fw_session_disagree(session);
     fw_session_tell_closed(session, (struct fw_bytes){0});
+    fw_access_forget(session);
 }
 
 void fw_session_clear(struct fw_session *session)
@@ -119,6 +123,12 @@ void fw_session_received(struct fw_session *session, uint8_t *bytes, size_t byte
     }
 }
 
+void fw_session_blame(struct fw_session *session, int status)
+{
+    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
+        fw_ws_client_ended(session, status);
+}
+
 void fw_session_ended(struct fw_session *session, int status)
 {
     if (status == 0 && session->phase != FW_PHASE_DONE && session->held != NULL &&
@@ -126,16 +136,28 @@ void fw_session_ended(struct fw_session *session, int status)
         session->fin_waits = true;
         return;
     }
-    if (session->phase == FW_PHASE_HTTP && fw_session_is_client(session))
-        fw_ws_client_ended(session, status);
+    fw_session_blame(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
     if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
         session->end = FW_END_CLOSE; /* what it waited for has come */
 }
 
+void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
+{
+    uint64_t due_ms = session->host->now_ms + in_ms;
+    session->host->up->timer(session, fw_access_due_ms(session, due_ms));
+}
+
+void fw_session_clear_timer(struct fw_session *session)
+{
+    session->host->up->timer(session, fw_access_due_ms(session, 0));
+}
+
 void fw_session_timer(struct fw_session *session)
 {
+    if (fw_access_expire(session))
+        return;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
         if (fw_session_is_client(session))
@@ -159,12 +181,23 @@ void fw_session_timer(struct fw_session *session)
     }
 }
 
+/* Everybody gets another time to come back, so that nobody comes with all the others. */
+static void close_stopping(struct fw_session *session)
+{
+    char reason[64] = "the server is stopping";
+    if (fw_session_is_client(session))
+        strcpy(reason, "the client is stopping");
+    uint32_t most_ms = session->host->retry_ms_max;
+    if (most_ms > 0)
+        snprintf(reason, sizeof reason, "the server is stopping; retry_ms=%u",
+                 FW_RETRY_MS_MIN + fw_session_jitter(session->host, most_ms));
+    fw_ws_session_close(session, 1001, fw_bytes_of(reason));
+}
+
 void fw_session_stop(struct fw_session *session)
 {
     if (session->phase == FW_PHASE_OPEN) {
-        fw_ws_session_close(session, 1001,
-                            fw_bytes_of(fw_session_is_client(session) ? "the client is stopping"
-                                                                      : "the server is stopping"));
+        close_stopping(session);
     } else if (session->phase == FW_PHASE_HTTP || session->phase == FW_PHASE_STREAM) {
         fw_session_finish(session, FW_END_CLOSE);
     } else if (session->phase == FW_PHASE_POLL) {
@@ -274,7 +307,7 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 
 void fw_session_drained(struct fw_session *session)
 {
-    if (session->phase == FW_PHASE_DONE)
+    if (session->phase == FW_PHASE_DONE || session->waits)
         return;
     fw_slow_leave(session);
     if (session->resumes)
@@ -303,6 +336,20 @@ void fw_session_drained(struct fw_session *session)
     fw_mem_free(held);
     if (session->fin_waits && (session->held == NULL || session->held->input == NULL))
         fw_session_ended(session, 0);
+}
+
+bool fw_session_within_rate(struct fw_session *session, size_t bytes)
+{
+    struct fw_session_host *host = session->host;
+    const struct fw_rate_rules *rules = &host->rules->rate;
+    if (FW_LIKELY(rules->messages == 0 && rules->bytes == 0) ||
+        fw_rate_take(&session->rate, rules, host->now_ms, bytes))
+        return true;
+    host->rate_limited++;
+    fw_log_peer(host->log, host->now_ms, FW_LOG_WARN,
+                "a client sends faster than its limit of %u messages and %u bytes a second",
+                rules->messages, rules->bytes);
+    return false;
 }
 
 void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count)

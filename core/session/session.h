@@ -25,11 +25,13 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/log.h"
+#include "hub/busiest.h"
 #include "hub/hub.h"
 #include "proto/http1.h"
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
+#include "session/rate.h"
 #include "session/relief.h"
 #include "session/slow.h"
 
@@ -39,7 +41,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct fw_access; /* access.h */
+struct fw_authorization;
 struct fw_compressor; /* compress.h */
+struct fw_principal;
 struct fw_request;
 struct fw_response;
 struct fw_session;
@@ -54,8 +59,10 @@ struct fw_session_rules {
     uint32_t output_slow_bytes; /* more than this owed for FW_SLOW_MS: the same policy; 0: never */
     uint32_t publish_bytes_max;
     uint32_t handshake_timeout_ms;
+    uint32_t authorize_timeout_ms;
     uint32_t ping_interval_ms; /* 0: never */
     uint32_t pong_timeout_ms;
+    struct fw_rate_rules rate; /* of what a client says */
     uint32_t
         control_interval_ms; /* one ping or pong each, twice a second's worth at once; 0: any */
     bool feed;
@@ -94,6 +101,18 @@ struct fw_session_upward {
     void (*drained)(struct fw_session *session);
     void (*request)(struct fw_session *session, struct fw_request *request);
 
+    /* Whether a WebSocket may be opened from the address that a proxy names; NULL: any. */
+    bool (*admit)(struct fw_session *session, const struct fw_request *request);
+    /* Lets the program decide who sends a request (access.h); NULL: it has no opinion. The pointer
+     * itself may be NULL. */
+    struct fw_authorization *(*authorize)(struct fw_session *session,
+                                          const struct fw_request *request);
+    /* The subject of the client's certificate, which TLS has checked; false: none. The pointer
+     * itself may be NULL. */
+    bool (*certificate)(struct fw_session *session, struct fw_bytes *subject_out);
+    /* Unix time, for tokens. */
+    uint64_t (*wall_s)(struct fw_session *session);
+
     /* Topics, shared by all workers. */
     int (*publish)(struct fw_session *session, struct fw_bytes topic,
                    const struct fw_publication *publication, struct fw_published *published_out);
@@ -111,6 +130,8 @@ struct fw_session_upward {
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
     /* Who is slow on a worker, shortly ago; false when there is no such worker. */
     bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
+    /* Fills in all topics. */
+    void (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 
@@ -140,6 +161,7 @@ struct fw_session_host {
     struct fw_arena *arena;           /* reset when the turn's sends are settled */
     struct fw_compressor *compressor; /* NULL: nothing is compressed */
     struct fw_hub *hub;
+    struct fw_access *access; /* NULL: everybody may do everything */
     struct fw_log *log;
     void *context; /* the program's, for fw_conn_context */
     uint64_t now_ms;
@@ -150,6 +172,8 @@ struct fw_session_host {
     uint64_t handshakes_refused;
     uint64_t messages_received;
     uint64_t slow_closed;
+    uint64_t rate_limited;
+    uint32_t retry_ms_max; /* who is closed by a stop is told to wait so long at most; 0: no hint */
     uint64_t dropped_messages; /* by policies */
     uint8_t pressure;          /* enum fw_pressure: relief.h */
     struct fw_slow_list slow;
@@ -204,8 +228,10 @@ struct fw_session {
     } in;
     struct fw_session_held *held;
     struct fw_ws_deflate_context *context; /* compression that remembers; NULL for nearly all */
+    struct fw_principal *principal;        /* who it is; NULL: anonymous */
     struct fw_subscription *subscriptions; /* &one, or a block of its own */
     struct fw_subscription one;
+    struct fw_rate rate;
     uint32_t active_ms;  /* low half of the time at which the peer was last heard */
     uint32_t control_ms; /* low half of the time at which its control frames so far are paid for */
     uint16_t close_code; /* what the program will be told: 1006 until something better is known */
@@ -223,6 +249,7 @@ struct fw_session {
     bool fin_waits : 1;   /* the peer's FIN came while input was set aside: that goes first */
     bool deflate : 1;     /* permessage-deflate is agreed on */
     bool stale : 1;       /* the peer was sent what `context` does not know of */
+    bool waits : 1;       /* its request is set aside until it is known who it is */
     bool resumes : 1;     /* one of its subscriptions is behind */
     bool polls : 1;       /* `in` is the poll */
     bool answered : 1;    /* the poll has its answer: it goes on once that is sent */
@@ -230,7 +257,7 @@ struct fw_session {
     bool slow : 1;        /* slow.h */
     bool behind : 1;      /* set by conn: too much is owed; the timer rings when it was too long */
 };
-static_assert(sizeof(struct fw_session) <= 144, "what an idle connection pays for its session");
+static_assert(sizeof(struct fw_session) <= 160, "what an idle connection pays for its session");
 
 /* Makes a session ready to be received from; sets its handshake timer. */
 void fw_session_init(struct fw_session *session, struct fw_session_host *host);
@@ -299,7 +326,14 @@ void fw_session_deliver_msgs(struct fw_subscription *subscription, struct fw_msg
 /* Frees what the host's sessions shared; none is left. */
 void fw_session_host_clear(struct fw_session_host *host);
 
+/* Why the connection ends, said before fw_session_finish by who stands between it and the socket:
+ * what a connect of ours that comes to nothing is told. A server's session does not ask. */
+void fw_session_blame(struct fw_session *session, int status);
+
 /* ---- for the session files ------------------------------------------------------------------- */
+
+/* Whether one more message of the peer's is within its rate; counted and logged when it is not. */
+bool fw_session_within_rate(struct fw_session *session, size_t bytes);
 
 /* Queues bytes of the arena, or ends the session when there is no memory. */
 void fw_session_queue(struct fw_session *session, const uint8_t *bytes, size_t bytes_count);
@@ -323,6 +357,10 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 /* A number in [0, bound) for jitter. */
 uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 
+/* Rings in so many milliseconds, or when the credential expires (access.h). */
+void fw_session_set_timer(struct fw_session *session, uint64_t in_ms);
+/* Rings for an expiry only. */
+void fw_session_clear_timer(struct fw_session *session);
 /* Whether we opened the connection. */
 static inline bool fw_session_is_client(const struct fw_session *session)
 {
@@ -341,11 +379,6 @@ static inline uint32_t fw_session_mask_key(struct fw_session *session)
     uint32_t key;
     session->host->up->random(session, (uint8_t *)&key, sizeof key);
     return key;
-}
-
-static inline void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
-{
-    session->host->up->timer(session, session->host->now_ms + in_ms);
 }
 
 /* Queues a share behind another of the same message, or NULL, by the topic's policy. The session is
@@ -369,12 +402,14 @@ void fw_session_deliver_singly(struct fw_session *session, struct fw_subscriptio
 
 /* sse_session.c */
 void fw_sse_session_timer(struct fw_session *session);
+void fw_sse_session_expire(struct fw_session *session);
 void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_sse_session_deliver(struct fw_session *session, struct fw_subscription *subscription,
                             struct fw_msg *const *msgs, size_t msgs_count);
 
 /* longpoll_session.c */
 void fw_poll_session_timer(struct fw_session *session);
+void fw_poll_session_expire(struct fw_session *session);
 void fw_poll_session_answered(struct fw_session *session);
 void fw_poll_session_tell_gap(struct fw_subscription *subscription, uint64_t offset);
 void fw_poll_session_clear(struct fw_session *session);
@@ -385,6 +420,9 @@ void fw_poll_session_deliver(struct fw_session *session, struct fw_subscription 
 void fw_http_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count);
 void fw_http_session_timer(struct fw_session *session);
 void fw_http_session_clear(struct fw_session *session);
+/* It is known who sent the request that was set aside: session->principal, or a refusal. */
+void fw_http_session_decided(struct fw_session *session,
+                             const struct fw_authorization *authorization);
 
 /* ws_session.c */
 void fw_ws_session_open(struct fw_session *session);

@@ -23,6 +23,8 @@
 #define RESET_BYTES_MAX (FW_TOPIC_NAME_BYTES_MAX + 128)
 
 static const char keep_alive[] = ":\n\n";
+static const char expired[] =
+    ": the credential has expired\nevent: expired\ndata: {\"code\":4401}\n\n";
 
 static void set_timer(struct fw_session *session)
 {
@@ -79,7 +81,7 @@ void fw_sse_session_begin(struct fw_request *request)
         return;
     session->phase = FW_PHASE_STREAM;
     session->begun = true; /* a consumer that is too slow at once must not lose the head */
-    session->host->up->timer(session, 0);
+    fw_session_clear_timer(session);
     set_timer(session);
     if (!queue_beginning(session, &joined))
         fw_session_finish(session, FW_END_ABORT);
@@ -97,6 +99,14 @@ void fw_sse_session_timer(struct fw_session *session)
     if (!session->blocked)
         fw_session_queue(session, (const uint8_t *)keep_alive, sizeof keep_alive - 1);
     set_timer(session);
+}
+
+/* What waits goes out before it, as far as the peer takes it in time. A browser that comes back by
+ * itself is answered 401, and gives up. */
+void fw_sse_session_expire(struct fw_session *session)
+{
+    fw_session_queue(session, (const uint8_t *)expired, sizeof expired - 1);
+    fw_session_finish(session, FW_END_CLOSE);
 }
 
 void fw_sse_session_tell_gap(struct fw_subscription *subscription, uint64_t offset)

@@ -25,10 +25,11 @@ static const char origin_name[] = "Origin: ";
 
 struct fw_ws_dial {
     void *user;
-    const char *host; /* these four stand in `strings` */
+    const char *host; /* these five stand in `strings` */
     const char *target;
     const char *protocols; /* NULL for none */
     const char *headers;   /* NULL for none */
+    const char *tls_name;  /* NULL for no TLS */
     uint8_t key[FW_WS_KEY_BYTES];
     struct fw_ws_deflate_offer offer;
     bool offered;
@@ -90,7 +91,7 @@ int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dia
     if (options->origin != NULL && strpbrk(options->origin, "\r\n") != NULL)
         return FW_ERR_USAGE;
     size_t bytes = length(options->host) + length(options->target) + length(options->protocols) +
-                   headers_length(options);
+                   headers_length(options) + length(options->tls_name);
     struct fw_ws_dial *dial = fw_mem_zero(sizeof *dial + bytes);
     if (dial == NULL)
         return -ENOMEM;
@@ -100,6 +101,7 @@ int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dia
     dial->target = copy(&at, options->target);
     dial->protocols = copy(&at, options->protocols);
     dial->headers = copy_headers(&at, options);
+    dial->tls_name = copy(&at, options->tls_name);
     fw_assert((size_t)(at - dial->strings) <= bytes);
     fw_http_head_init(&dial->head);
 
@@ -124,6 +126,11 @@ int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dia
 void *fw_ws_dial_user(const struct fw_ws_dial *dial)
 {
     return dial->user;
+}
+
+const char *fw_ws_dial_tls_name(const struct fw_ws_dial *dial)
+{
+    return dial->tls_name;
 }
 
 void fw_ws_dial_destroy(struct fw_ws_dial *dial)
@@ -186,7 +193,8 @@ static void fail(struct fw_session *session, int status)
 
 static struct fw_response response_of(const struct fw_ws_dial *dial)
 {
-    return (struct fw_response){.head = &dial->head, .bytes = dial->bytes + dial->at};
+    const uint8_t *bytes = dial->bytes != NULL ? dial->bytes + dial->at : NULL;
+    return (struct fw_response){.head = &dial->head, .bytes = bytes};
 }
 
 static int append(struct fw_ws_dial *dial, const uint8_t *bytes, size_t count)

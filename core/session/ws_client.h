@@ -32,6 +32,7 @@ struct fw_ws_dial_options {
     const char *protocols; /* "a, b", or NULL */
     const char *origin;    /* the value of Origin, or NULL */
     const char *headers;   /* further lines, each ended by CR LF, or NULL */
+    const char *tls_name;  /* wss: whom the server's certificate must be for; NULL: no TLS */
     void *user;            /* the session's */
 };
 
@@ -53,6 +54,9 @@ int fw_ws_dial_create(const struct fw_ws_dial_options *options, struct fw_ws_dia
 
 /* The options' pointer. */
 void *fw_ws_dial_user(const struct fw_ws_dial *dial);
+
+/* The options' tls_name, for who does TLS: it lives as long as the dial. */
+const char *fw_ws_dial_tls_name(const struct fw_ws_dial *dial);
 
 /* Frees a dial that no session was given. NULL is allowed. */
 void fw_ws_dial_destroy(struct fw_ws_dial *dial);

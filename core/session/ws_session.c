@@ -126,7 +126,7 @@ void fw_ws_session_open(struct fw_session *session)
     session->upgraded = true;
     fw_ws_decoder_init(&session->in.decoder, session->deflate);
     if (session->host->rules->ping_interval_ms == 0)
-        session->host->up->timer(session, 0);
+        fw_session_clear_timer(session);
     else
         fw_session_set_timer(session, ping_wait_ms(session));
 }
@@ -213,6 +213,10 @@ static void got_message(struct fw_session *session, struct fw_ws_event *event)
 {
     if (session->phase != FW_PHASE_OPEN)
         return; /* we have said close: what still comes is not for the program */
+    if (FW_UNLIKELY(!fw_session_within_rate(session, event->bytes_count))) {
+        got_failure(session, FW_ERR_WS_RATE);
+        return;
+    }
     if (FW_LIKELY(!event->compressed)) {
         tell_message(session, event);
         return;

@@ -156,6 +156,8 @@ int fw_client_create(const struct fw_client_options *options, fw_client **client
     int result = check_options(client);
     if (result == 0)
         result = choose_engine(client);
+    if (result == 0)
+        result = fw_client_tls_create(client);
     if (result == 0) {
         make_rules(client);
         share_slots(client);
@@ -177,6 +179,7 @@ void fw_client_destroy(fw_client *client)
     for (unsigned i = 0; client->threads != NULL && i < client->threads_count; i++)
         fw_client_thread_destroy(client->threads[i]);
     fw_mem_free(client->threads);
+    fw_client_tls_destroy(client);
     pthread_mutex_destroy(&client->lock);
     pthread_cond_destroy(&client->changed);
     fw_mem_free(client);
@@ -293,6 +296,7 @@ static int make_errand(const struct fw_ws_url *url, const struct fw_connect_opti
                                               .protocols = options->protocols,
                                               .origin = options->origin,
                                               .headers = options->headers,
+                                              .tls_name = url->secure ? url->name : NULL,
                                               .user = options->user};
     struct fw_errand *errand = fw_mem_zero(sizeof *errand);
     int result = errand == NULL ? -ENOMEM : fw_ws_dial_create(&wanted, &errand->dial);
@@ -329,15 +333,13 @@ int fw_client_connect(fw_client *client, const char *url, const struct fw_connec
     int result = fw_ws_url_parse(url, &parsed);
     if (result != 0)
         return result;
-    if (parsed.secure) {
-        fw_log(&client->log, FW_LOG_ERROR,
-               "wss: this build has no TLS for clients: use ws:, or a proxy that speaks TLS");
-        return -EPROTONOSUPPORT;
-    }
     if (atomic_load(&client->stopping))
         return FW_ERR_CLOSED;
     struct fw_errand *errand = NULL;
-    result = make_errand(&parsed, &wanted, &errand);
+    if (parsed.secure)
+        result = fw_client_tls_need(client);
+    if (result == 0)
+        result = make_errand(&parsed, &wanted, &errand);
     if (result != 0)
         return result;
     return post(client, atomic_fetch_add(&client->next_thread, 1) % client->threads_count, errand);

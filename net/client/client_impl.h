@@ -18,6 +18,7 @@
 #include "net/conn/conn.h"
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
+#include "net/tls/tls.h"
 #include "session/compress.h"
 #include "session/ws_client.h"
 
@@ -51,6 +52,7 @@ struct fw_client_thread {
     unsigned index;
     pthread_t thread;
     bool has_thread;
+    bool has_tls;      /* it had a wss connection */
     bool said_goodbye; /* every connection was told that the client stops */
     uint64_t stop_ms;  /* when it stops waiting for them */
 
@@ -83,10 +85,24 @@ struct fw_client {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    /* Of wss connections; NULL before the first, and made once: threads see it with the errand. */
+    struct fw_tls_context *tls;
     enum fw_client_state state;
     unsigned ready_count; /* threads that are ready, or have failed */
     int start_status;
 };
+
+/* client_tls.c */
+/* At creation: reads the files that the options name, so that what is wrong with them is said at
+ * once. errors: of fw_tls_context_create; the log says why */
+int fw_client_tls_create(struct fw_client *client);
+void fw_client_tls_destroy(struct fw_client *client);
+/* Before a wss connect: makes the context if there is none yet. Thread: any. */
+int fw_client_tls_need(struct fw_client *client);
+/* Puts TLS under a connection whose dial has a tls_name. Thread: its own. */
+int fw_client_thread_begin_tls(struct fw_client_thread *thread, struct fw_conn *conn,
+                               const char *name);
+void fw_client_thread_end_tls(struct fw_client_thread *thread);
 
 /* client_thread.c */
 struct fw_client_thread *fw_client_thread_create(struct fw_client *client, unsigned index);

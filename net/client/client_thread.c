@@ -261,7 +261,13 @@ static void on_opened(void *owner, struct fw_conn *conn)
     struct fw_client_thread *thread = owner;
     struct fw_ws_dial *dial = thread->adopted;
     thread->adopted = NULL;
+    const char *tls_name = fw_ws_dial_tls_name(dial);
     fw_ws_client_begin(&conn->session, dial);
+    if (tls_name != NULL) {
+        int status = fw_client_thread_begin_tls(thread, conn, tls_name);
+        if (status != 0)
+            fw_session_ended(&conn->session, status);
+    }
     if (thread->said_goodbye)
         fw_session_stop(&conn->session);
 }
@@ -287,7 +293,7 @@ static void on_turn(void *owner)
         return;
     thread->said_goodbye = true;
     thread->stop_ms = thread->conns.host.now_ms + STOP_MS_MAX;
-    fw_conns_stop(&thread->conns);
+    fw_conns_stop(&thread->conns, 0, UINT32_MAX);
 }
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -430,6 +436,7 @@ void *fw_client_thread_main(void *argument)
     close_errands(thread);
     fail_connecting(thread);
     fw_conns_clear(&thread->conns);
+    fw_client_thread_end_tls(thread);
     fw_compressor_clear(&thread->compressor);
     return NULL;
 }

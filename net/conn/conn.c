@@ -123,12 +123,16 @@ int fw_conns_wait_ms(const struct fw_conns *conns)
     return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
 }
 
-void fw_conns_stop(struct fw_conns *conns)
+uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count)
 {
-    for (uint32_t slot = 0; slot < conns->slots_max; slot++) {
-        if (conns->table[slot].flags & CONN_LIVE)
-            fw_session_stop(&conns->table[slot].session);
+    uint32_t slot = from;
+    for (; slot < conns->slots_max && count > 0; slot++) {
+        if ((conns->table[slot].flags & CONN_LIVE) == 0)
+            continue;
+        fw_session_stop(&conns->table[slot].session);
+        count--;
     }
+    return slot;
 }
 
 uint32_t fw_conns_visit(struct fw_conns *conns, uint32_t first, uint32_t slots_count,
@@ -397,7 +401,7 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     fw_assert(slot < conns->slots_max && !(conn->flags & CONN_LIVE));
     /* A dirty flag of an earlier life says that the slot stands in the list already. */
     uint8_t dirty = conn->flags & CONN_DIRTY;
-    *conn = (struct fw_conn){.slot = slot, .flags = (uint8_t)(CONN_LIVE | dirty)};
+    *conn = (struct fw_conn){.slot = slot, .tag = tag, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
     if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS))

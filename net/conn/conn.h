@@ -34,8 +34,9 @@ struct fw_conn {
     uint32_t flight : 24; /* its index there */
     uint32_t flags : 8;   /* conn.c */
     struct fw_timer timer;
+    uint32_t tag; /* what it was handed over with */
 };
-static_assert(sizeof(struct fw_conn) <= 168, "what an idle connection pays in all, but its slot");
+static_assert(sizeof(struct fw_conn) <= 192, "what an idle connection pays in all, but its slot");
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u
@@ -91,8 +92,11 @@ void fw_conns_clear(struct fw_conns *conns);
 /* How long a turn may wait: 0 while there is something left to flush, -1 for ever. */
 int fw_conns_wait_ms(const struct fw_conns *conns);
 
-/* Tells every session that the server stops. */
-void fw_conns_stop(struct fw_conns *conns);
+/* Tells sessions that the server stops: up to `count` live ones, from slot `from` on.
+ *
+ * returns      where to go on; slots_max when all were told
+ */
+uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count);
 
 /* Puts TLS between a connection that was just adopted and its session, in the context's role. A
  * client's hello is queued at once, and what its session queues waits for the handshake's end.

@@ -233,6 +233,7 @@ static void fail(struct fw_conns *conns, struct fw_conn *conn, int status)
     fw_log_peer(conns->host.log, conns->host.now_ms, FW_LOG_WARN, "TLS %s: %s",
                 self->open ? "connection ended" : "handshake refused", why);
     fw_outq_clear(&session->outq);
+    fw_session_blame(session, status);
     fw_session_finish(session, status == -ENOMEM ? FW_END_ABORT : FW_END_LINGER);
 }
 
@@ -253,7 +254,9 @@ static void opened(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls
     conns->tls->stats.handshakes++;
     if (fw_tls_resumed(self->tls))
         conns->tls->stats.resumed++;
-    fw_conn_set_timer(&conn->session, conns->host.now_ms + conns->host.rules->handshake_timeout_ms);
+    if (!fw_session_is_client(&conn->session)) /* a client's time is for both handshakes */
+        fw_conn_set_timer(&conn->session,
+                          conns->host.now_ms + conns->host.rules->handshake_timeout_ms);
     fw_conn_changed(&conn->session); /* what was queued meanwhile */
 }
 
@@ -358,7 +361,7 @@ bool fw_conns_tls_waits(const struct fw_conns *conns)
 bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn)
 {
     struct conn_tls *self = of(conns, conn);
-    if (self->open || conn->session.phase == FW_PHASE_DONE)
+    if (self->open || conn->session.phase == FW_PHASE_DONE || fw_session_is_client(&conn->session))
         return false;
     drop_handshake(conns, self, "it took more than 10 s");
     return true;
@@ -406,7 +409,8 @@ static int seal(struct fw_conns *conns, struct fw_conn *conn)
     while (status == 0 && !fw_outq_empty(&session->outq) &&
            self->wire.queued_bytes < FW_TLS_AHEAD_BYTES)
         status = seal_some(conns, conn, FW_TLS_AHEAD_BYTES - self->wire.queued_bytes);
-    bool last = session->end == FW_END_CLOSE || session->end == FW_END_LINGER;
+    /* Also before the peer's end is awaited: it is told while it still reads. */
+    bool last = session->end != FW_END_NOT;
     if (status == 0 && last && fw_outq_empty(&session->outq))
         status = say_end(conns, self);
     return status;
@@ -458,9 +462,10 @@ int fw_conn_tls_begin(struct fw_conns *conns, struct fw_conn *conn, struct fw_tl
     fw_outq_init(&self->wire);
     conns->tls->by_slot[conn->slot] = self;
     conns->tls->stats.conns_count++;
-    fw_conn_set_timer(&conn->session, conns->host.now_ms + FW_TLS_HANDSHAKE_MS);
     if (fw_tls_state(self->tls) != FW_TLS_HELLO)
         run(conns, conn); /* a client speaks first */
+    else
+        fw_conn_set_timer(&conn->session, conns->host.now_ms + FW_TLS_HANDSHAKE_MS);
     return 0;
 }
 

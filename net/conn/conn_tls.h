@@ -21,7 +21,8 @@
 #include "net/conn/conn.h"
 #include "net/tls/tls.h"
 
-/* Accept to the end of the TLS handshake; dripped records do not extend it. */
+/* Accept to the end of the TLS handshake; dripped records do not extend it. A client's handshakes
+ * share its handshake_timeout_ms. */
 #define FW_TLS_HANDSHAKE_MS 10000u
 
 /* Handshakes begun in one turn. Each costs 0.1 ms (the system's wolfSSL: 0.23 ms), and everybody

@@ -28,11 +28,13 @@
  * once: a receive takes a whole buffer, so that a message of 256 KB stands in one piece, and a slot
  * that finds none waits in line instead of making the pool grow, so that what is in use stays in
  * the cache. */
-#define FW_URING_BUFFER_BYTES      ((size_t)64 * 1024)
-#define FW_URING_BUFFERS_START     4
-#define FW_URING_BUFFERS_MAX       64
-#define FW_URING_DEEP_BUFFER_BYTES ((size_t)512 * 1024)
-#define FW_URING_DEEP_BUFFERS      2
+#define FW_URING_BUFFER_BYTES        ((size_t)256 * 1024)
+#define FW_URING_BUFFERS_START       2
+#define FW_URING_SMALL_BUFFER_BYTES  ((size_t)64 * 1024) /* where receive memory is short */
+#define FW_URING_SMALL_BUFFERS_START 4
+#define FW_URING_BUFFERS_MAX         64
+#define FW_URING_DEEP_BUFFER_BYTES   ((size_t)512 * 1024)
+#define FW_URING_DEEP_BUFFERS        2
 /* A receive of so many octets makes its slot deep; so many smaller ones in a row, shallow again. */
 #define FW_URING_DEEP_BYTES    (32 * 1024)
 #define FW_URING_SHALLOW_AFTER 16

@@ -122,11 +122,14 @@ static void destroy_pool(struct fw_uring_pool *pool)
 static int create_pools(struct fw_uring *self, size_t receive_bytes)
 {
     struct fw_uring_pool *shallow = &self->shallow;
-    shallow->buffer_bytes = FW_URING_BUFFER_BYTES;
+    bool is_short = receive_bytes < 4 * FW_URING_BUFFER_BYTES;
+    shallow->buffer_bytes = is_short ? FW_URING_SMALL_BUFFER_BYTES : FW_URING_BUFFER_BYTES;
     for (shallow->count = 1; shallow->count < FW_URING_BUFFERS_MAX &&
-                             shallow->count * 2 * FW_URING_BUFFER_BYTES <= receive_bytes;)
+                             shallow->count * 2 * shallow->buffer_bytes <= receive_bytes;)
         shallow->count *= 2;
-    int result = create_pool(self, shallow, FW_URING_BUFFERS_START, true, true);
+    int result =
+        create_pool(self, shallow, is_short ? FW_URING_SMALL_BUFFERS_START : FW_URING_BUFFERS_START,
+                    true, true);
     struct fw_uring_pool *deep = &self->deep;
     if (result < 0 || receive_bytes < FW_URING_DEEP_BUFFERS * FW_URING_DEEP_BUFFER_BYTES)
         return result;

@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fanwire/status.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Connections in the acceptor's hands at once; accepts in flight are a part of them. */
 #define TICKETS_MAX 4096u
@@ -66,7 +67,8 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
 /* What the worker is told of the connection. */
 static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
 {
-    return acceptor->server->listeners[acceptor->came_by[ticket]].tls ? FW_CONN_TAG_TLS : 0;
+    bool tls = acceptor->server->listeners[acceptor->came_by[ticket]].tls;
+    return acceptor->addresses[ticket] | (tls ? FW_CONN_TAG_TLS : 0);
 }
 
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -93,13 +95,50 @@ static void place_waiting(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
+static void count_one(atomic_uint_fast64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* Before anything is read or allocated for it: a flood costs an accept and a close. */
+static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const struct sockaddr *peer,
+                       socklen_t peer_bytes)
+{
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    struct fw_peers *peers = &acceptor->server->peers;
+    char text[FW_SOCK_TEXT_BYTES];
+    struct in6_addr address;
+    const struct fw_proxies *proxies = &acceptor->server->proxies;
+    if (proxies->count > 0 && fw_address_map(peer, &address) &&
+        fw_proxies_have(proxies, &address)) {
+        acceptor->addresses[ticket] = FW_TAG_PROXY;
+        return true;
+    }
+    enum fw_peer_verdict verdict =
+        fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
+    if (verdict == FW_PEER_WELCOME)
+        return true;
+    fw_sock_address_text(peer, peer_bytes, text, sizeof text);
+    if (verdict == FW_PEER_HAS_TOO_MANY) {
+        count_one(&acceptor->address_full);
+        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                    "a connection of %s was dropped: its address has %u already", text,
+                    peers->open_max);
+    } else {
+        count_one(&acceptor->address_fast);
+        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                    "a connection of %s was dropped: its address comes faster than %u a second",
+                    text, peers->rate);
+    }
+    return false;
+}
+
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
-    (void)peer;
-    (void)peer_bytes;
-    if (atomic_load(&acceptor->server->stopping)) {
+    if (atomic_load(&acceptor->server->stopping) ||
+        !is_welcome(acceptor, ticket, peer, peer_bytes)) {
         fw_engine_refuse(acceptor->engine, ticket);
         return;
     }
@@ -114,11 +153,13 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
     if (status == 0)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
-    if (status == -ENFILE)
+    if (status == -ENFILE) {
         keep_waiting(acceptor, ticket);
-    else
+    } else {
+        fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket] & FW_TAG_ADDRESS);
         fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
                     "a connection was lost on its way to a worker: %s", fw_status_text(status));
+    }
 }
 
 static void on_accept_paused(void *owner, int status)
@@ -153,8 +194,9 @@ int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
     acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
     acceptor->targets = fw_mem_alloc(TICKETS_MAX);
     acceptor->came_by = fw_mem_alloc(TICKETS_MAX);
+    acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * TICKETS_MAX);
     if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
-        acceptor->came_by != NULL)
+        acceptor->came_by != NULL && acceptor->addresses != NULL)
         return 0;
     fw_acceptor_clear(acceptor);
     return -ENOMEM;
@@ -166,10 +208,12 @@ void fw_acceptor_clear(struct fw_acceptor *acceptor)
     fw_mem_free(acceptor->tickets);
     fw_mem_free(acceptor->targets);
     fw_mem_free(acceptor->came_by);
+    fw_mem_free(acceptor->addresses);
     acceptor->handed = NULL;
     acceptor->tickets = NULL;
     acceptor->targets = NULL;
     acceptor->came_by = NULL;
+    acceptor->addresses = NULL;
 }
 
 static int start(struct fw_acceptor *acceptor)
@@ -229,6 +273,15 @@ static void mind_memory(struct fw_acceptor *acceptor)
     acceptor->resume_ms = now_ms + FW_MEMORY_LOOK_MS;
 }
 
+/* Who connects while the others are drained is refused at once, and tries elsewhere. */
+static void shut_listeners(struct fw_server *server)
+{
+    for (unsigned i = 0; i < server->listeners_count; i++) {
+        if (!server->listeners[i].inherited)
+            shutdown(server->listeners[i].fd, SHUT_RDWR);
+    }
+}
+
 /* Nobody may be on the way to a worker that has ended: hand-overs are waited for, and what waits
  * for room is refused. Only then the workers stop. */
 static void close_doors(struct fw_acceptor *acceptor)
@@ -265,6 +318,7 @@ void *fw_acceptor_main(void *argument)
             fw_log(&acceptor->log, FW_LOG_ERROR, "the acceptor ended: its engine failed: %s",
                    fw_status_text(result));
         atomic_store(&server->stopping, true);
+        shut_listeners(server);
         close_doors(acceptor);
     }
     fw_server_thread_ended(server);

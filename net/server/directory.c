@@ -379,3 +379,18 @@ int fw_directory_info(struct fw_directory *directory, struct fw_bytes name,
     pthread_mutex_unlock(&shard->lock);
     return node == NULL ? FW_ERR_ABSENT : 0;
 }
+
+void fw_directory_busiest(struct fw_directory *directory, struct fw_busiest *busiest_out)
+{
+    fw_busiest_init(busiest_out);
+    for (unsigned i = 0; i < FW_DIRECTORY_SHARDS; i++) {
+        struct fw_shard *shard = &directory->shards[i];
+        pthread_mutex_lock(&shard->lock);
+        for (size_t bucket = 0; bucket < shard->topics.buckets_count; bucket++) {
+            struct fw_map_node *node = shard->topics.buckets[bucket];
+            for (; node != NULL; node = node->next)
+                fw_busiest_add(busiest_out, topic_of(node));
+        }
+        pthread_mutex_unlock(&shard->lock);
+    }
+}

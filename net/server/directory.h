@@ -16,6 +16,7 @@
 #ifndef FW_NET_DIRECTORY_H
 #define FW_NET_DIRECTORY_H
 
+#include "hub/busiest.h"
 #include "hub/hub.h"
 #include "net/server/mailbox.h"
 
@@ -130,5 +131,9 @@ void fw_directory_unsubscribe(struct fw_directory *directory, unsigned worker, u
 /* Reads a topic's figures; FW_ERR_ABSENT. Thread: any. */
 int fw_directory_info(struct fw_directory *directory, struct fw_bytes name,
                       struct fw_topic_info *info_out);
+
+/* Fills in all topics, a shard at a time: no lock is held for longer than a shard takes. Thread:
+ * any. */
+void fw_directory_busiest(struct fw_directory *directory, struct fw_busiest *busiest_out);
 
 #endif

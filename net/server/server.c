@@ -12,11 +12,14 @@
 #include "session/origin.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fanwire/pubsub.h>
 #include <fanwire/status.h>
 #include <sched.h>
 #include <stddef.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -53,6 +56,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     own->output_bytes_max = or_default(own->output_bytes_max, FW_OUTPUT_BYTES_DEFAULT);
     own->topics_max = or_default(own->topics_max, FW_TOPICS_DEFAULT);
     own->handshake_timeout_ms = or_default(own->handshake_timeout_ms, FW_HANDSHAKE_MS_DEFAULT);
+    own->authorize_timeout_ms = or_default(own->authorize_timeout_ms, FW_AUTHORIZE_MS_DEFAULT);
     own->ping_interval_ms = or_default(own->ping_interval_ms, FW_PING_MS_DEFAULT);
     own->pong_timeout_ms = or_default(own->pong_timeout_ms, FW_PONG_MS_DEFAULT);
     own->history_count = own->history_count == 0 && !own->feed
@@ -81,6 +85,18 @@ static int check_zlib(struct fw_server *server)
     return -ENOTSUP;
 }
 
+static bool read_proxies(struct fw_server *server)
+{
+    const char *const *texts = server->options.trusted_proxies;
+    struct fw_proxies *proxies = &server->proxies;
+    for (size_t i = 0; texts != NULL && texts[i] != NULL; i++) {
+        if (proxies->count == FW_PROXIES_MAX ||
+            !fw_cidr_parse(texts[i], &proxies->list[proxies->count++]))
+            return false;
+    }
+    return true;
+}
+
 static int check_options(struct fw_server *server)
 {
     const struct fw_server_options *options = &server->options;
@@ -95,9 +111,13 @@ static int check_options(struct fw_server *server)
         return usage(server, "output_bytes_max must be 4096 to 1073741824");
     if (options->pong_timeout_ms > FW_TIMEOUT_MS_MAX ||
         options->handshake_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->authorize_timeout_ms > FW_TIMEOUT_MS_MAX ||
+        options->drain_time_ms > FW_TIMEOUT_MS_MAX ||
         (options->ping_interval_ms > FW_TIMEOUT_MS_MAX &&
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
+    if (!read_proxies(server))
+        return usage(server, "a trusted proxy is an address or ADDRESS/BITS, and 32 are enough");
     const char *const *origins = options->allow_origins;
     for (size_t i = 0; origins != NULL && origins[i] != NULL; i++) {
         if (!fw_origin_pattern_valid(origins[i]))
@@ -124,59 +144,11 @@ static int check_memory(struct fw_server *server)
     return 0;
 }
 
-static int check_topics(struct fw_server *server)
+/* A burst of 0 would let nothing through. */
+static uint32_t burst_of(uint32_t burst)
 {
-    const struct fw_server_options *options = &server->options;
-    struct fw_topic_settings all = {.prefix = "",
-                                    .history_count = options->history_count,
-                                    .history_age_ms = options->history_age_ms};
-    if (options->topic_settings_count > FW_TOPIC_SETTINGS_MAX)
-        return usage(server, "at most 1024 topic prefixes have settings");
-    for (size_t i = 0; i <= options->topic_settings_count; i++) {
-        const struct fw_topic_settings *topic = i == 0 ? &all : &options->topic_settings[i - 1];
-        struct fw_bytes prefix = fw_bytes_of(topic->prefix == NULL ? "" : topic->prefix);
-        if (prefix.count > 0 && !fw_topic_name_valid(prefix))
-            return usage(server, "a topic prefix is the beginning of a topic's name");
-        if (topic->history_count > FW_HISTORY_COUNT_MAX && topic->history_count != FW_NO_HISTORY)
-            return usage(server, "history_count must be at most 16777216");
-        if (topic->history_age_ms > FW_HISTORY_AGE_MS_MAX)
-            return usage(server, "history_age_ms must be at most 604800000 (a week)");
-        if ((unsigned)topic->policy > FW_SLOW_LATEST)
-            return usage(server, "a policy is one of enum fw_slow_policy");
-    }
-    return 0;
+    return burst == 0 ? 1 : burst;
 }
-
-/* Writes out what each prefix obeys: its own settings, the general ones where it has none. */
-static int make_topic_rules(struct fw_server *server)
-{
-    const struct fw_server_options *options = &server->options;
-    size_t count = 1 + options->topic_settings_count;
-    struct fw_topic_rules *rules = fw_mem_zero(sizeof *rules * count);
-    if (rules == NULL)
-        return -ENOMEM;
-    server->topic_rules = rules;
-    server->topic_rules_count = count;
-    for (size_t i = 0; i < count; i++) {
-        static const struct fw_topic_settings none = {.prefix = ""};
-        const struct fw_topic_settings *topic = i == 0 ? &none : &options->topic_settings[i - 1];
-        uint32_t history = or_default(topic->history_count, options->history_count);
-        rules[i] = (struct fw_topic_rules){
-            .prefix = topic->prefix == NULL ? "" : topic->prefix,
-            .history_count = history == FW_NO_HISTORY ? 0 : history,
-            .history_bytes =
-                topic->history_bytes == 0 ? options->history_bytes : topic->history_bytes,
-            .history_age_ms = or_default(topic->history_age_ms, options->history_age_ms),
-            .policy = (uint8_t)topic->policy,
-        };
-    }
-    return 0;
-}
-
-static_assert((int)FW_SLOW_DISCONNECT == (int)FW_POLICY_DISCONNECT &&
-                  (int)FW_SLOW_DROP_OLDEST == (int)FW_POLICY_DROP_OLDEST &&
-                  (int)FW_SLOW_LATEST == (int)FW_POLICY_LATEST,
-              "the public names of the policies");
 
 static void make_rules(struct fw_server *server)
 {
@@ -192,13 +164,16 @@ static void make_rules(struct fw_server *server)
         .output_slow_bytes = output / 4,
         .publish_bytes_max = options->publish_bytes_max,
         .handshake_timeout_ms = options->handshake_timeout_ms,
+        .authorize_timeout_ms = options->authorize_timeout_ms,
         .ping_interval_ms =
             options->ping_interval_ms == FW_UNLIMITED ? 0 : options->ping_interval_ms,
         .pong_timeout_ms = options->pong_timeout_ms,
+        .rate = {.messages = options->messages_per_s,
+                 .messages_burst = burst_of(options->messages_burst),
+                 .bytes = options->message_bytes_per_s},
         .control_interval_ms =
             options->control_per_second == FW_UNLIMITED ? 0 : 1000 / options->control_per_second,
         .feed = options->feed,
-        .local_hosts = true, /* until it listens elsewhere */
         .allow_origins = options->allow_origins,
         .allow_hosts = options->allow_hosts,
     };
@@ -291,7 +266,7 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     server->workers_count = server->options.workers;
     int result = check_options(server);
     if (result == 0)
-        result = check_topics(server);
+        result = fw_server_check_topics(server);
     if (result == 0)
         result = check_memory(server);
     if (result == 0)
@@ -308,9 +283,13 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
         result = create_parts(server);
     }
     if (result == 0)
-        result = make_topic_rules(server);
+        result = fw_server_make_topic_rules(server);
     if (result == 0)
         result = create_memory(server);
+    if (result == 0)
+        result = fw_peers_init(&server->peers, random, server->options.address_connections_max,
+                               server->options.address_accepts_per_s,
+                               burst_of(server->options.address_accepts_burst));
     if (result == 0) {
         fw_directory_init(&server->directory, random, server->options.topics_max,
                           server->workers_count, server->mailboxes);
@@ -337,9 +316,11 @@ static void close_listeners(struct fw_server *server)
     for (unsigned i = 0; i < server->listeners_count; i++) {
         /* A ring lets go of its files some time after it is closed; a socket that no longer listens
          * does not keep a new server from the port meanwhile. */
-        shutdown(server->listeners[i].fd, SHUT_RDWR);
+        if (!server->listeners[i].inherited)
+            shutdown(server->listeners[i].fd, SHUT_RDWR);
         close(server->listeners[i].fd);
-        if (strncmp(server->listeners[i].address, "unix:", 5) == 0)
+        if (!server->listeners[i].inherited &&
+            strncmp(server->listeners[i].address, "unix:", 5) == 0)
             unlink(server->listeners[i].address + 5);
     }
     server->listeners_count = 0;
@@ -361,14 +342,39 @@ void fw_server_destroy(fw_server *server)
     fw_acceptor_clear(&server->acceptor);
     if (server->has_directory)
         fw_directory_clear(&server->directory);
+    fw_peers_clear(&server->peers);
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
     fw_mem_free(server->mailboxes);
     destroy_memory(server);
+    fw_access_destroy(server->access);
     fw_server_tls_destroy(server);
     pthread_mutex_destroy(&server->lock);
     pthread_cond_destroy(&server->changed);
     fw_mem_free(server);
+}
+
+/* Takes over "fd:N", a listening socket; -ENOENT when the address is another kind. */
+static int take_inherited(const char *address, struct fw_listener *listener)
+{
+    char *end;
+    int listens = 0;
+    socklen_t bytes = sizeof listens;
+    if (strncmp(address, "fd:", 3) != 0)
+        return -ENOENT;
+    long fd = strtol(address + 3, &end, 10);
+    if (address[3] < '0' || address[3] > '9' || *end != '\0' || fd > INT_MAX)
+        return FW_ERR_ADDRESS;
+    if (getsockopt((int)fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &bytes) != 0)
+        return -errno;
+    if (!listens)
+        return FW_ERR_ADDRESS;
+    int flags = fcntl((int)fd, F_GETFL);
+    if (flags < 0 || fcntl((int)fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC) != 0)
+        return -errno;
+    *listener = (struct fw_listener){.fd = (int)fd, .inherited = true};
+    return 0;
 }
 
 int fw_server_listen(fw_server *server, const char *address)
@@ -380,15 +386,24 @@ int fw_server_listen(fw_server *server, const char *address)
     struct fw_listener *listener = &server->listeners[server->listeners_count];
     struct fw_sock_address parsed;
     bool plain = strncmp(address, "plain:", 6) == 0;
-    int result = fw_sock_address_resolve(plain ? address + 6 : address, &parsed);
-    if (result == 0)
-        result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    const char *where = plain ? address + 6 : address;
+    int result = take_inherited(where, listener);
+    if (result == -ENOENT) {
+        result = fw_sock_address_resolve(where, &parsed);
+        if (result == 0)
+            result = fw_sock_listen(&parsed, NULL, &listener->fd);
+    }
     if (result != 0)
         return result;
     if (fw_sock_address_bound(listener->fd, &parsed) == 0)
         fw_sock_address_text(&parsed.at.any, parsed.bytes, listener->address,
                              sizeof listener->address);
-    server->rules.local_hosts &= fw_sock_address_is_local(&parsed);
+    /* A page in a browser reaches no path. */
+    if (parsed.at.any.sa_family != AF_UNIX) {
+        bool local = fw_sock_address_is_local(&parsed);
+        server->beyond_loopback |= !local;
+        server->rules.local_hosts = !server->beyond_loopback;
+    }
     listener->tls = server->tls_place != NULL && !plain;
     server->listeners_count++;
     return 0;
@@ -614,70 +629,4 @@ int fw_topic_info(fw_server *server, const char *topic, struct fw_topic_info *in
     if (!fw_topic_name_valid(name))
         return FW_ERR_TOPIC;
     return fw_directory_info(&server->directory, name, info_out);
-}
-
-/* ---- figures --------------------------------------------------------------------------------- */
-
-static uint64_t load(const atomic_uint_fast64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
-{
-    if (worker >= server->workers_count)
-        return 0;
-    /* Gone first: a connection that comes between the reads is counted, never one below zero. */
-    uint64_t gone = atomic_load_explicit(&server->workers[worker]->gone, memory_order_acquire);
-    return load(&server->workers[worker]->opened) - gone;
-}
-
-static uint64_t not_below_zero(int64_t bytes)
-{
-    return bytes > 0 ? (uint64_t)bytes : 0;
-}
-
-/* What is written by sweeps is as old as the last one; the next is asked for here. */
-static void add_memory(const struct fw_server *server, struct fw_server_stats *stats)
-{
-    struct fw_memory *memory = server->memory;
-    stats->memory_bytes = fw_memory_resident(memory);
-    stats->memory_peak_bytes = load(&memory->peak_bytes);
-    stats->memory_bytes_max = memory->bytes_max;
-    stats->memory_pressure = atomic_load_explicit(&memory->pressure, memory_order_relaxed);
-    stats->heap_bytes = not_below_zero(fw_mem_bytes());
-    stats->history_bytes = fw_directory_held_bytes(&server->directory);
-    for (unsigned i = 0; i < server->workers_count; i++) {
-        const struct fw_worker *worker = server->workers[i];
-        for (unsigned class = 0; class < FW_OWED_CLASSES; class ++)
-            stats->output_bytes += load(&worker->sweep.owed_bytes[class]);
-        stats->input_bytes += load(&worker->sweep.input_bytes);
-        stats->output_bytes -= load(&worker->sweep.input_bytes);
-        stats->memory_closed += load(&worker->sweep.ended);
-        stats->mailbox_bytes +=
-            atomic_load_explicit(&worker->mailbox.waiting_bytes, memory_order_relaxed);
-    }
-    atomic_fetch_add_explicit(&memory->orders, 1, memory_order_relaxed);
-}
-
-void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
-{
-    *stats_out = (struct fw_server_stats){0};
-    for (unsigned i = 0; i < server->workers_count; i++) {
-        const struct fw_worker *worker = server->workers[i];
-        stats_out->connections += fw_server_worker_connections(server, i);
-        stats_out->connections_accepted += load(&worker->opened);
-        stats_out->connections_refused += load(&worker->refused);
-        stats_out->messages_received += load(&worker->received);
-        stats_out->messages_delivered += load(&worker->delivered);
-        stats_out->slow_closed += load(&worker->slow);
-        stats_out->deflate_bytes += load(&worker->deflate_bytes);
-        stats_out->tls_connections += load(&worker->tls_conns);
-        stats_out->tls_handshakes += load(&worker->tls_handshakes);
-        stats_out->tls_resumed += load(&worker->tls_resumed);
-        stats_out->tls_failed += load(&worker->tls_failed);
-    }
-    if (server->tls_place != NULL)
-        stats_out->tls_bytes = not_below_zero(fw_tls_memory().bytes);
-    add_memory(server, stats_out);
 }

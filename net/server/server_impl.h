@@ -19,8 +19,10 @@
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
 #include "net/server/directory.h"
+#include "net/server/forwarded.h"
 #include "net/server/mailbox.h"
 #include "net/server/memory.h"
+#include "net/server/peers.h"
 #include "net/tls/tls.h"
 #include "session/compress.h"
 
@@ -28,6 +30,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+
+/* The part of a hand-over's tag that is the entry of the client's address (peers.h). */
+#define FW_TAG_ADDRESS 0x00ffffffu
+/* A bit of it: the connection is a trusted proxy's. */
+#define FW_TAG_PROXY 0x01000000u
+static_assert(FW_PEERS_MAX <= FW_TAG_ADDRESS, "each entry has a tag");
 
 /* A worker that is asked to stop lets its connections say goodbye for this long. */
 #define FW_STOP_MS_MAX (FW_CLOSE_MS + 1000u)
@@ -37,7 +45,9 @@ struct fw_worker {
     struct fw_hub hub;
     struct fw_compressor compressor; /* used with options.deflate */
     struct fw_mailbox mailbox;
-    struct fw_post *inbox; /* taken from the mailbox, not delivered yet */
+    struct fw_post *inbox;                        /* taken from the mailbox, not delivered yet */
+    _Atomic(struct fw_authorization *) decisions; /* newest first: authorize.c */
+    unsigned access_version;                      /* of the policy that the host holds */
     struct fw_log log;
     struct fw_server *server;
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
@@ -52,9 +62,20 @@ struct fw_worker {
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
     bool said_goodbye; /* what was published is delivered, and every connection told */
-    uint64_t stop_ms;  /* when it stops waiting for its connections */
+    struct {
+        uint64_t from_ms;
+        uint32_t total;     /* connections when it began */
+        uint32_t told;      /* of them */
+        uint32_t next_slot; /* those before it are told */
+        bool on;
+    } drain;
+    uint64_t stop_ms; /* when it stops waiting for its connections */
+
+    uint_fast64_t beat_seen; /* fw_server_stalled_ms: the beat when it asked last, and when */
+    uint64_t asked_ms;
 
     /* Written by the worker, read by anyone. */
+    atomic_uint_fast64_t beat;   /* wakes that it has answered */
     atomic_uint_fast64_t opened; /* connections ever */
     atomic_uint_fast64_t gone;
     atomic_uint_fast64_t refused;
@@ -62,6 +83,7 @@ struct fw_worker {
     atomic_uint_fast64_t delivered;
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
+    atomic_uint_fast64_t rate_limited;
     atomic_uint_fast64_t tls_conns;
     atomic_uint_fast64_t tls_handshakes;
     atomic_uint_fast64_t tls_resumed;
@@ -71,6 +93,7 @@ struct fw_worker {
 /* A listener's socket and its address as text. */
 struct fw_listener {
     int fd;
+    bool inherited; /* somebody else listens on it as well */
     bool tls;
     char address[FW_SOCK_TEXT_BYTES];
 };
@@ -86,8 +109,11 @@ struct fw_acceptor {
     uint32_t tickets_count;
     uint32_t handing; /* hand-overs that on_handed_over has not ended */
     uint32_t tickets_max;
-    uint8_t *targets;   /* by ticket: which worker it was offered to last */
-    uint8_t *came_by;   /* by ticket: which listener */
+    uint8_t *targets;    /* by ticket: which worker it was offered to last */
+    uint8_t *came_by;    /* by ticket: which listener */
+    uint32_t *addresses; /* by ticket: its entry of the server's peers */
+    atomic_uint_fast64_t address_full;
+    atomic_uint_fast64_t address_fast;
     uint64_t resume_ms; /* when accepting goes on after a shortage; 0: it is on */
 };
 
@@ -109,9 +135,14 @@ struct fw_server {
     struct fw_topic_rules *topic_rules; /* the general ones first */
     size_t topic_rules_count;
     bool has_directory;
+    struct fw_peers peers;
+    struct fw_proxies proxies;
     struct fw_listener listeners[FW_LISTENERS_MAX];
     unsigned listeners_count;
+    bool beyond_loopback; /* other hosts reach a listener */
 
+    struct fw_access *access; /* under `lock` */
+    atomic_uint access_version;
     struct fw_tls_place *tls_place; /* NULL: no TLS */
     struct fw_tls_tickets *tls_tickets;
 
@@ -140,6 +171,16 @@ void *fw_worker_main(void *worker);
 void fw_worker_mind_memory(struct fw_worker *worker);
 /* How long the worker may wait for that: ms, -1 for ever. */
 int fw_worker_memory_wait_ms(const struct fw_worker *worker);
+/* server_tls.c: the subject of the client's certificate; false: it has shown none. */
+bool fw_worker_certificate(struct fw_session *session, struct fw_bytes *subject_out);
+
+/* authorize.c: for the worker. */
+struct fw_authorization *fw_worker_authorize(struct fw_session *session,
+                                             const struct fw_request *request);
+/* Takes what was decided, and the newest policy. */
+void fw_worker_take_decisions(struct fw_worker *worker);
+/* Frees decisions that nobody took, and lets the policy go. */
+void fw_worker_drop_decisions(struct fw_worker *worker);
 
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
@@ -151,6 +192,14 @@ void *fw_acceptor_main(void *acceptor);
 bool fw_server_tls_wanted(const struct fw_server *server);
 int fw_server_tls_create(struct fw_server *server);
 void fw_server_tls_destroy(struct fw_server *server);
+
+/* topic_rules.c: whether the options' settings of topics are within their ranges, which is logged;
+ * and the writing of topic_rules from them.
+ *
+ * errors       FW_ERR_USAGE; -ENOMEM
+ */
+int fw_server_check_topics(struct fw_server *server);
+int fw_server_make_topic_rules(struct fw_server *server);
 
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */

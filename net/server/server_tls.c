@@ -191,6 +191,15 @@ const char *fw_request_tls_server_name(const fw_request *request)
     return tls == NULL ? NULL : fw_tls_server_name(tls);
 }
 
+bool fw_worker_certificate(struct fw_session *session, struct fw_bytes *subject_out)
+{
+    const struct fw_tls *tls = fw_conn_tls((const struct fw_conn *)(const void *)session);
+    const char *subject = tls == NULL ? NULL : fw_tls_peer_subject(tls);
+    if (subject != NULL)
+        *subject_out = fw_bytes_of(subject);
+    return subject != NULL;
+}
+
 const char *fw_request_tls_subject(const fw_request *request)
 {
     const struct fw_tls *tls = tls_of(request);

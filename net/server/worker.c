@@ -18,9 +18,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 /* Published bytes fanned out in one turn; less where a connection's budget is smaller. */
 #define INBOX_BYTES_PER_TURN ((size_t)128 * 1024)
+/* A drain closes no fewer than 25 connections a second: more than that come back unnoticed. */
+#define DRAIN_MS_PER_CONN 40u
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
 /* How old the figures of slow connections may be. */
@@ -147,9 +150,48 @@ static bool up_slow(struct fw_session *session, unsigned index, struct fw_slow_r
     return true;
 }
 
+static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    fw_directory_busiest(&worker_of(session)->server->directory, busiest_out);
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
+}
+
+/* Who comes through a proxy of ours is counted by the address that it speaks for. */
+static bool up_admit(struct fw_session *session, const struct fw_request *request)
+{
+    struct fw_worker *worker = worker_of(session);
+    struct fw_server *server = worker->server;
+    struct fw_conn *conn = conn_of(session);
+    struct sockaddr_in6 client = {.sin6_family = AF_INET6};
+    uint32_t index;
+    if ((conn->tag & FW_TAG_PROXY) == 0 ||
+        !fw_forwarded_client(&server->proxies, request->head, request->bytes, &client.sin6_addr))
+        return true;
+    enum fw_peer_verdict verdict =
+        fw_peers_admit(&server->peers, (const struct sockaddr *)(const void *)&client,
+                       session->host->now_ms, &index);
+    if (verdict == FW_PEER_WELCOME) {
+        fw_peers_left(&server->peers, conn->tag & FW_TAG_ADDRESS);
+        conn->tag = (conn->tag & ~FW_TAG_ADDRESS) | index;
+        return true;
+    }
+    struct fw_acceptor *acceptor = &server->acceptor;
+    atomic_fetch_add_explicit(verdict == FW_PEER_HAS_TOO_MANY ? &acceptor->address_full
+                                                              : &acceptor->address_fast,
+                              1, memory_order_relaxed);
+    return false;
+}
+
+static uint64_t up_wall_s(struct fw_session *session)
+{
+    struct timespec now;
+    (void)session;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
 }
 
 static const struct fw_session_upward upward = {
@@ -161,6 +203,10 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
+    .admit = up_admit,
+    .authorize = fw_worker_authorize,
+    .certificate = fw_worker_certificate,
+    .wall_s = up_wall_s,
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
@@ -168,6 +214,7 @@ static const struct fw_session_upward upward = {
     .reached = up_reached,
     .info = up_info,
     .slow = up_slow,
+    .busiest = up_busiest,
     .ready = up_ready,
 };
 
@@ -256,7 +303,7 @@ static void on_opened(void *owner, struct fw_conn *conn)
 static void on_gone(void *owner, struct fw_conn *conn)
 {
     struct fw_worker *worker = owner;
-    (void)conn;
+    fw_peers_left(&worker->server->peers, conn->tag & FW_TAG_ADDRESS);
     count_one(&worker->gone);
     if (atomic_load_explicit(&worker->server->accepting_blocked, memory_order_relaxed)) {
         struct fw_engine *acceptor = atomic_load(&worker->server->stop_target);
@@ -269,10 +316,40 @@ static void on_gone(void *owner, struct fw_conn *conn)
 static void on_wake(void *owner)
 {
     struct fw_worker *worker = owner;
+    count_one(&worker->beat);
+    fw_worker_take_decisions(worker);
     if (!atomic_load(&worker->server->doors_closed) || worker->told_stop)
         return;
     worker->told_stop = true;
-    worker->stop_ms = worker->conns.host.now_ms + FW_STOP_MS_MAX;
+    worker->stop_ms =
+        worker->conns.host.now_ms + worker->server->options.drain_time_ms + FW_STOP_MS_MAX;
+}
+
+/* Tells as many connections as the time that has passed is of the drain's. */
+static void say_goodbyes(struct fw_worker *worker)
+{
+    struct fw_conns *conns = &worker->conns;
+    uint32_t window_ms = worker->server->options.drain_time_ms;
+    uint32_t most = UINT32_MAX;
+    if (!worker->drain.on) {
+        worker->drain.on = true;
+        worker->drain.from_ms = conns->host.now_ms;
+        worker->drain.total = conns->live_count;
+        if (window_ms > 0)
+            conns->host.retry_ms_max = window_ms > FW_RETRY_MS_MAX ? window_ms : FW_RETRY_MS_MAX;
+    }
+    /* A few need not wait for the whole of it. */
+    uint64_t needed_ms = (uint64_t)worker->drain.total * DRAIN_MS_PER_CONN;
+    window_ms = needed_ms < window_ms ? (uint32_t)needed_ms : window_ms;
+    uint64_t passed_ms = conns->host.now_ms - worker->drain.from_ms;
+    if (passed_ms < window_ms) {
+        uint64_t due = (uint64_t)worker->drain.total * (passed_ms + 1) / window_ms;
+        most = due > worker->drain.told ? (uint32_t)due - worker->drain.told : 0;
+        worker->drain.told += most;
+    }
+    worker->drain.next_slot = fw_conns_stop(conns, worker->drain.next_slot, most);
+    /* Who has left meanwhile makes it end early; who was late to come is told as it comes. */
+    worker->said_goodbye = worker->drain.next_slot == conns->slots_max || conns->live_count == 0;
 }
 
 /* Writes down who is slow, for other workers to read: at once when somebody came or went. */
@@ -305,14 +382,13 @@ static void on_turn(void *owner)
     fw_session_catch_up(&worker->conns.host);
     report_slow(worker);
     fw_worker_mind_memory(worker);
-    if (worker->told_stop && !worker->said_goodbye && idle) {
-        worker->said_goodbye = true;
-        fw_conns_stop(&worker->conns);
-    }
+    if (worker->told_stop && !worker->said_goodbye && (idle || worker->drain.on))
+        say_goodbyes(worker);
     set_count(&worker->refused, worker->conns.host.handshakes_refused);
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
+    set_count(&worker->rate_limited, worker->conns.host.rate_limited);
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
     if (worker->server->tls_place != NULL)
         publish_tls(worker);
@@ -342,6 +418,7 @@ void fw_worker_destroy(struct fw_worker *worker)
     if (worker == NULL)
         return;
     free_inbox(worker);
+    fw_worker_drop_decisions(worker);
     pthread_mutex_destroy(&worker->slow_lock);
     fw_mem_free(worker);
 }
@@ -390,6 +467,7 @@ static int start(struct fw_worker *worker)
     conns->host.log = &worker->log;
     if (getrandom(&conns->host.random, sizeof conns->host.random, 0) < 0 || conns->host.random == 0)
         conns->host.random = worker->index + 1; /* jitter only */
+    fw_worker_take_decisions(worker);
     if (server->tls_place != NULL) {
         fw_tls_thread_start();
         result = fw_conns_tls_create(conns, server->tls_place);
@@ -401,7 +479,7 @@ static int start(struct fw_worker *worker)
 static int wait_ms(const struct fw_worker *worker)
 {
     if (worker->inbox != NULL || worker->conns.host.resuming_count > 0 ||
-        (worker->told_stop && !worker->said_goodbye))
+        (worker->told_stop && !worker->drain.on))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     int memory_wait = fw_worker_memory_wait_ms(worker);

@@ -120,7 +120,10 @@ static int gather(struct fw_tls *tls, size_t wanted)
 
 static ssize_t judge(struct fw_tls *tls, const uint8_t *header)
 {
+    bool first = tls->guard.handshake_left == FW_TLS_SERVER_FLIGHT_BYTES_MAX;
     ssize_t record_bytes = fw_tls_guard_record(&tls->guard, phase(tls), header);
+    if (record_bytes == FW_ERR_TLS_RECORD && first) /* a server's: ours have said hello by now */
+        return fw_tls_fail(tls, FW_ERR_TLS_NOT_TLS);
     return record_bytes < 0 ? fw_tls_fail(tls, (int)record_bytes) : record_bytes;
 }
 

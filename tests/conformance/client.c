@@ -1,7 +1,7 @@
 /* client.c: the client that tests/conformance/run plays against: it echoes every message until it
  * is closed.
  *
- *     fanwire-conformance-client uring|epoll URL
+ *     fanwire-conformance-client uring|epoll|auto URL [CA-FILE]
  *
  * Exit code 0 when the connection was open and has ended, 1 when it never was, 77 when the engine
  * does not work here.
@@ -60,8 +60,8 @@ int main(int argc, char **argv)
 {
     struct echoer echoer = {.result = 1};
     struct fw_client_options options = FW_CLIENT_OPTIONS;
-    if (argc != 3) {
-        fputs("fanwire-conformance-client: uring|epoll URL\n", stderr);
+    if (argc != 3 && argc != 4) {
+        fputs("fanwire-conformance-client: uring|epoll|auto URL [CA-FILE]\n", stderr);
         return 2;
     }
     options.context = &echoer;
@@ -69,11 +69,14 @@ int main(int argc, char **argv)
     options.on_message = on_message;
     options.on_close = on_close;
     options.on_fail = on_fail;
-    options.engine = strcmp(argv[1], "epoll") == 0 ? FW_USE_EPOLL : FW_USE_URING;
+    options.engine = strcmp(argv[1], "epoll") == 0   ? FW_USE_EPOLL
+                     : strcmp(argv[1], "uring") == 0 ? FW_USE_URING
+                                                     : FW_USE_AUTO;
     options.message_bytes_max = MESSAGE_BYTES_MAX;
     options.output_bytes_max = OUTPUT_BYTES_MAX;
     options.deflate = true;
     options.deflate_bytes_max = (uint64_t)16 << 20;
+    options.tls_ca_file = argv[3]; /* or NULL */
     int status = fw_client_create(&options, &echoer.client);
     if (status == FW_ERR_ENGINE)
         return 77;

@@ -86,15 +86,18 @@ const WRONG_REQUESTS = [
 
 /* Ways out of a document root; all are names that the table does not have. */
 const TRAVERSALS = [
-  '//', '//app.js', '/./app.js', '/../app.js', '/..%2fapp.js', '/%2e%2e/app.js', '/..\\app.js', '/app.js/',
-  '/app.js%00', '/app.js%00.css', '/App.js', '/app%2ejs', '/%61pp.js', '/app.js.', '/.git/config',
+  '//', '//feed.js', '/./feed.js', '/../feed.js', '/..%2ffeed.js', '/%2e%2e/feed.js', '/..\\feed.js', '/feed.js/',
+  '/feed.js%00', '/feed.js%00.css', '/Feed.js', '/feed%2ejs', '/%66eed.js', '/feed.js.', '/.git/config',
   '/../../../../etc/passwd', '/..%2f..%2f..%2fetc%2fpasswd', '/%252e%252e%252fetc%252fpasswd',
-  '/....//....//etc/passwd', '/..;/etc/passwd', '/index.html/..', '/web_assets.c', '/etc/passwd', '/~root',
+  '/....//....//etc/passwd', '/..;/etc/passwd', '/index.html/..', '/index.html', '/chat.html', '/chat/',
+  '/web_assets.c', '/etc/passwd', '/~root',
 ];
 
 const ASSETS = {
   '/': 'text/html; charset=utf-8',
-  '/app.js': 'text/javascript; charset=utf-8',
+  '/chat': 'text/html; charset=utf-8',
+  '/ticker': 'text/html; charset=utf-8',
+  '/feed.js': 'text/javascript; charset=utf-8',
   '/style.css': 'text/css; charset=utf-8',
   '/icon.svg': 'image/svg+xml',
 };

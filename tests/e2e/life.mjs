@@ -167,7 +167,8 @@ async function choosing(working) {
   await check('--engine auto where io_uring is forbidden: epoll, and the log says why', async () => {
     const server = await startServer(['serve', '--engine', 'auto'], { wrapper: withoutIoUring });
     assert.equal(server.engine, 'epoll');
-    assert.match(server.output(), /io_uring.*(not permitted|EPERM|seccomp)/i);
+    await eventually('the log says why',
+      () => /io_uring.*(not permitted|EPERM|seccomp)/i.test(server.output()));
     assert.equal((await curl('-d', 'a', `${server.url}/topics/a`)).status, 202);
     assert.equal(await server.stop(), 0);
   });

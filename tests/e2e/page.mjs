@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-/* page.mjs: the page at / in Chromium: the ticker moves, the chart draws, subscribing and publishing
- * work by mouse and by keyboard, a lost connection comes back, phone and dark are readable.
+/* page.mjs: the page at / in Chromium: the server's figures move, subscribing and publishing work by
+ * mouse and by keyboard, a lost connection comes back to its position, phone and dark are readable.
  *
  * Keeps screenshots in build/e2e/.
  *
@@ -8,28 +8,23 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs/promises';
+import net from 'node:net';
+import { freePort, startRelay } from './support/between.mjs';
 import { browserMissing, launchBrowser, openPage } from './support/browser.mjs';
-import { check, eventually, pause, run, skip } from './support/checks.mjs';
+import { atEnd, check, eventually, pause, run, skip } from './support/checks.mjs';
 import { curl } from './support/curl.mjs';
-import { root, startServer } from './support/server.mjs';
+import {
+  assertContrasts, assertFits, assertNamed, CONTRAST_MIN, fill, isLive, PICTURES, realComplaints, tabTo,
+  textOf, textsOf,
+} from './support/page.mjs';
+import { startServer } from './support/server.mjs';
 
-const PICTURES = process.env.PICTURES ?? `${root}build/e2e`;
-
-/* WCAG 2.1, success criterion 1.4.3. */
-const CONTRAST_MIN = 4.5;
-
-const textOf = (page, selector) => page.$eval(selector, (element) => element.textContent);
-const rate = async (page) => Number((await textOf(page, '#rate-now')).replace(/\D/g, ''));
-const isLive = (page, selector) => page.$eval(selector, (element) => element.dataset.state === 'live');
-const messages = (page) => page.$$eval('#messages .body', (all) => all.map((one) => one.textContent));
+const numberOf = async (page, selector) =>
+  Number((await textOf(page, selector)).replace(/[^\d.]/g, ''));
+const messages = (page) => textsOf(page, '#messages .body');
 
 function topicUrl(server, name) {
   return `${server.url}/topics/${name}`;
-}
-
-async function fill(page, selector, text) {
-  await page.$eval(selector, (field) => { field.value = ''; });
-  await page.type(selector, text);
 }
 
 async function subscribe(page, topics) {
@@ -38,43 +33,104 @@ async function subscribe(page, topics) {
   await eventually('the subscription is live', () => isLive(page, '#subscribe-state'));
 }
 
-async function prices(page) {
-  return page.$$eval('#ticker-rows tr', (rows) => Object.fromEntries(
-    rows.map((row) => [row.dataset.symbol, row.querySelector('.price').textContent])));
+/* A row of the list of topics, by its heads; null when it is not there. */
+async function topicRow(page, name) {
+  const rows = await page.$$eval('#topics-rows tr', (all) => all.map((row) =>
+    [...row.children].map((cell) => cell.textContent)));
+  const row = rows.find(([topic]) => topic === name);
+  return row ? { rate: row[1], messages: row[2], ws: row[3], sse: row[4], longpoll: row[5] } : null;
 }
 
-async function ticker(page) {
-  await check('the ticker shows itself, with a few dozen symbols, and is live', async () => {
-    await eventually('the ticker is live', () => isLive(page, '#ticker-state'));
-    const symbols = Object.keys(await prices(page));
-    assert.ok(symbols.length >= 24, `${symbols.length} symbols`);
-    assert.ok(await page.$eval('#ticker', (section) => section.checkVisibility()));
-  });
-  await check('its prices move', async () => {
-    await eventually('half of the symbols have a price', async () => {
-      const known = Object.values(await prices(page)).filter((price) => /\d/.test(price));
-      return known.length >= 12;
-    });
-    const before = await prices(page);
-    await eventually('ten prices have changed', async () => {
-      const now = await prices(page);
-      return Object.keys(now).filter((symbol) => now[symbol] !== before[symbol]).length >= 10;
-    });
-  });
+async function figures(page, server) {
   await check('the rate is over 0: in figures, in the chart and for screen readers', async () => {
-    await eventually('the rate is over 0', async () => await rate(page) > 0);
-    await pause(1500); // two samples more, so that the line has risen
-    const { line, text, total } = await page.evaluate(() => ({
+    await eventually('the rate is over 0', async () => await numberOf(page, '#rate-now') > 0);
+    await pause(2500); // two samples more, so that the line has risen
+    const { line, text } = await page.evaluate(() => ({
       line: document.querySelector('#rate-chart .line').getAttribute('d'),
       text: document.querySelector('#rate-text').textContent,
-      total: document.querySelector('#rate-total').textContent,
     }));
     const heights = [...line.matchAll(/ ([\d.]+)/g)].map((match) => Number(match[1]));
-    assert.equal(heights.length, 120);
+    assert.equal(heights.length, 60);
     assert.ok(Math.min(...heights) < Math.max(...heights), 'the line rises');
     assert.match(text, /now [1-9]\d* messages per second/);
-    assert.ok(Number(total.replace(/\D/g, '')) > 0);
   });
+  await check('the rate is the demo feed\'s: about 100 messages a second', async () => {
+    await eventually('it is between 50 and 120', async () => {
+      const rate = await numberOf(page, '#rate-now');
+      return rate > 50 && rate < 120;
+    });
+  });
+  await check('all topics are listed, with their rates', async () => {
+    assert.equal(await numberOf(page, '#topics-count'), 24);
+    const rates = await textsOf(page, '#topics-rows tr td:nth-child(2)');
+    assert.equal(rates.length, 24);
+    assert.ok(rates.filter((rate) => Number(rate) > 0).length >= 12, rates.join(' '));
+  });
+  await check('a name in the list that is followed subscribes to it', async () => {
+    await page.click('#topics-rows a');
+    await eventually('the subscription is live', () => isLive(page, '#subscribe-state'));
+    assert.match(await page.$eval('#subscribe-topics', (field) => field.value), /^ticker\.[A-Z]+$/);
+    await eventually('messages come', async () => (await messages(page)).length > 0);
+    await eventually('deliveries are counted', async () => await numberOf(page, '#deliveries') > 0);
+    await page.click('#subscribe-stop');
+    await page.click('#messages-clear');
+  });
+  await check('subscribers are counted by transport', async () => {
+    const ends = new AbortController();
+    atEnd(() => ends.abort());
+    const other = (headers) => fetch(topicUrl(server, 'mixed'), { headers, signal: ends.signal })
+      .catch(() => null);
+    other({ Accept: 'text/event-stream' });
+    other({});
+    other({});
+    await subscribe(page, 'mixed');
+    await eventually('there is one, one and two', async () => {
+      const row = await topicRow(page, 'mixed');
+      return row && `${row.ws} ${row.sse} ${row.longpoll}` === '1 1 2';
+    });
+    assert.equal(await textOf(page, '#subscribers-sse'), '1');
+    assert.equal(await textOf(page, '#subscribers-longpoll'), '2');
+    ends.abort();
+    await eventually('they are gone', async () => (await topicRow(page, 'mixed')).longpoll === '0');
+  });
+}
+
+/* Subscribes, and reads nothing. */
+function deafSubscriber(server, topic) {
+  const socket = net.connect({ port: server.port, host: '127.0.0.1' });
+  socket.on('error', () => {});
+  socket.pause();
+  socket.write(`GET /topics/${topic} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n`
+    + 'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+    + 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n');
+  atEnd(() => socket.destroy());
+  return socket;
+}
+
+async function slow(browser) {
+  const server = await startServer(['serve', '--topic', 'deaf:policy=drop-oldest']);
+  const page = await openPage(browser, server.url);
+  await check('who is slow is listed, until it is gone', async () => {
+    await eventually('nobody is slow', async () => /Nobody/.test(await textOf(page, '#slow-count')));
+    assert.ok(!await page.$eval('#slow-table', (table) => table.checkVisibility()));
+    const deaf = deafSubscriber(server, 'deaf');
+    await eventually('it has subscribed', async () => (await topicRow(page, 'deaf'))?.ws === '1');
+    const body = 'x'.repeat(500_000);
+    await eventually('it is listed', async () => {
+      await fetch(topicUrl(server, 'deaf'), { method: 'POST', body });
+      return /1 connection/.test(await textOf(page, '#slow-count'));
+    }, 30_000);
+    const cells = await textsOf(page, '#slow-rows tr:first-child > *');
+    assert.equal(cells[0], 'deaf');
+    assert.equal(cells[1], 'WebSocket');
+    assert.match(cells[2], /^[\d.]+ (KiB|MiB)$/);
+    await assertFits(page);
+    deaf.destroy();
+    await eventually('nobody is slow', async () => /Nobody/.test(await textOf(page, '#slow-count')));
+    assert.deepEqual(realComplaints(page), []);
+  });
+  await page.close();
+  assert.equal(await server.stop(), 0);
 }
 
 async function mouse(page, server) {
@@ -143,24 +199,6 @@ async function mouse(page, server) {
   });
 }
 
-/* Goes from field to field by the tab key until one is reached; each stop must be seen to be one. */
-async function tabTo(page, selector) {
-  for (let i = 0; i < 40; i += 1) {
-    await page.keyboard.press('Tab');
-    const { found, seen } = await page.evaluate((wanted) => ({
-      found: document.activeElement.matches(wanted),
-      // After the last field the focus is on the browser's own controls for one step.
-      seen: document.activeElement === document.body
-        || getComputedStyle(document.activeElement).outlineStyle !== 'none',
-    }), selector);
-    assert.ok(seen, 'the focus is visible');
-    if (found) {
-      return;
-    }
-  }
-  throw new Error(`the tab key does not reach ${selector}`);
-}
-
 async function keyboard(browser, server) {
   const page = await openPage(browser, server.url);
   await check('by keyboard alone: subscribe, publish, read, stop', async () => {
@@ -193,27 +231,6 @@ async function keyboard(browser, server) {
   await page.close();
 }
 
-/* The contrast of an element's text to what lies behind it, as WCAG 2.1 computes it; run in the page. */
-function contrastsInPage(selectors) {
-  const channels = (color) => color.match(/[\d.]+/g).map(Number);
-  const luminance = (color) => {
-    const [r, g, b] = channels(color).map((value) => {
-      const part = value / 255;
-      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (element) => {
-    const color = getComputedStyle(element).backgroundColor;
-    return channels(color)[3] === 0 ? behind(element.parentElement) : color;
-  };
-  return selectors.map((selector) => {
-    const element = document.querySelector(selector);
-    const [a, b] = [luminance(getComputedStyle(element).color), luminance(behind(element))];
-    return [selector, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
-  });
-}
-
 async function looks(browser, server) {
   const kinds = [['desk', 1280, 900], ['phone', 360, 740]];
   for (const [kind, width, height] of kinds) {
@@ -223,25 +240,13 @@ async function looks(browser, server) {
       await eventually('the page is live', () => isLive(page, '#subscribe-state'));
       await curl('-d', 'Goal! 2:1 in the 88th minute.', topicUrl(server, 'news'));
       await eventually('the message is there', async () => (await messages(page)).length > 0);
-      await eventually('a price is there', async () => /\d/.test(Object.values(await prices(page)).join()));
-
-      await check(`${kind}, ${scheme}: nothing is wider than the screen`, async () => {
-        const { wide, inner } = await page.evaluate(() => ({
-          wide: document.documentElement.scrollWidth, inner: window.innerWidth,
-        }));
-        assert.ok(wide <= inner, `${wide} of ${inner}`);
-      });
-      await check(`${kind}, ${scheme}: all text has a contrast of ${CONTRAST_MIN} or more`, async () => {
-        await eventually('a price has risen and one has fallen', () => page.evaluate(() =>
-          document.querySelector('tr.up') && document.querySelector('tr.down')));
-        const contrasts = await page.evaluate(contrastsInPage, [
-          'h1', 'h2', '.top .quiet', '#rate-now', '.unit', 'thead th', 'tbody th', 'tr.up .change',
-          'tr.down .change', '#ticker-state', 'label', 'input', '.main-button', '#subscribe-stop',
-          '.about', '.messages .body', '.shell code']);
-        for (const [selector, contrast] of contrasts) {
-          assert.ok(contrast >= CONTRAST_MIN, `${selector} has ${contrast.toFixed(2)}`);
-        }
-      });
+      await eventually('the list of topics is there', () => page.$('#topics-rows tr'));
+      await check(`${kind}, ${scheme}: nothing is wider than the screen`, () => assertFits(page));
+      await check(`${kind}, ${scheme}: all text has a contrast of ${CONTRAST_MIN} or more`, () =>
+        assertContrasts(page, [
+          '.brand', 'nav a', 'nav a[aria-current]', '#credential', 'h2', '.card-head .quiet', '#rate-now',
+          '.unit', 'dt', 'dd', 'thead th', 'tbody th a', 'tbody td', '#subscribe-state', 'label', 'input',
+          '.main-button', '#subscribe-stop', '.about', '.messages .body', '.shell code', '.position code']));
       await pause(3000); // something for the chart to show
       await page.screenshot({ path: `${PICTURES}/page-${kind}-${scheme}.png`, fullPage: true });
       await page.close();
@@ -249,22 +254,55 @@ async function looks(browser, server) {
   }
 }
 
-async function reconnecting(browser) {
-  const first = await startServer(['serve']);
+async function restarted(browser) {
+  // Without a drain nobody is told to stay away for up to half a minute.
+  const first = await startServer(['serve', '--drain-time', '0'],
+    { listen: `127.0.0.1:${await freePort()}` });
   const page = await openPage(browser, first.url);
   await subscribe(page, 'lasting');
+  await curl('-d', 'before', topicUrl(first, 'lasting'));
+  await eventually('the message is there', async () => (await messages(page))[0] === 'before');
   await check('a page whose server goes says so', async () => {
     assert.equal(await first.stop(), 0);
     await eventually('it waits', () => page.$('#subscribe-state[data-state=waiting]'));
     assert.match(await textOf(page, '#subscribe-state'), /next try in \d+ s/);
+    await eventually('its figures are old ones', async () =>
+      /does not answer/.test(await textOf(page, '#refusal')));
   });
-  await check('and is back by itself when the server is', async () => {
-    await pause(1500);
+  await check('and is back by itself when the server is, and says what that one does not know', async () => {
+    await pause(1000);
     const second = await startServer(['serve'], { listen: first.address });
     await eventually('it is live again', () => isLive(page, '#subscribe-state'), 20_000);
+    assert.match(await textOf(page, '#subscribe-state'), /messages were lost/);
+    await eventually('the list says so, too', () => page.$('#messages li:first-child.gap'));
     await curl('-d', 'back again', topicUrl(second, 'lasting'));
     await eventually('messages come', async () => (await messages(page))[0] === 'back again');
+    await eventually('its figures are new ones', async () => await textOf(page, '#refusal') === '');
     assert.equal(await second.stop(), 0);
+  });
+  await page.close();
+}
+
+async function cut(browser, server) {
+  const relay = await startRelay(server.port);
+  const page = await openPage(browser, relay.url);
+  await check('a connection that is cut comes back to its position and misses nothing', async () => {
+    await subscribe(page, 'cut, other');
+    const wanted = [];
+    for (let round = 0; round < 3; round += 1) {
+      for (let i = 0; i < 5; i += 1) {
+        wanted.unshift(`${round}.${i}`);
+        await curl('-d', wanted[0], topicUrl(server, 'cut'));
+        if (i === 2) {
+          relay.cut();
+        }
+      }
+      await eventually('all have come', async () => (await messages(page)).length >= wanted.length);
+    }
+    await pause(100);
+    assert.deepEqual(await messages(page), wanted);
+    assert.match(await textOf(page, '#subscribe-state'), /nothing missed/);
+    assert.equal(await textOf(page, '#subscribe-position'), 'the positions of 2 topics');
   });
   await page.close();
 }
@@ -272,9 +310,9 @@ async function reconnecting(browser) {
 async function withoutDemo(browser) {
   const server = await startServer(['serve']);
   const page = await openPage(browser, server.url);
-  await check('without the demo feed there is no ticker, and no complaint', async () => {
-    await subscribe(page, 'news');
-    assert.ok(!await page.$eval('#ticker', (section) => section.checkVisibility()));
+  await check('an empty server has an empty list, and no complaint', async () => {
+    await eventually('it says so', async () => /No topic yet/.test(await textOf(page, '#topics-more')));
+    await assertNamed(page);
     assert.deepEqual(page.complaints, []);
   });
   await page.screenshot({ path: `${PICTURES}/page-plain.png`, fullPage: true });
@@ -292,21 +330,32 @@ run(async () => {
   const browser = await launchBrowser();
   const server = await startServer(['serve', '--demo']);
   const page = await openPage(browser, server.url);
-  await ticker(page);
+  await figures(page, server);
   await mouse(page, server);
   await check('nothing was refused by the policy, nothing was thrown', async () => {
-    const real = page.complaints.filter((text) => !/status of 400|status of 404/.test(text));
-    assert.deepEqual(real, []);
+    assert.deepEqual(realComplaints(page), []);
+  });
+  await check('the policy refuses what is inline, and that is noticed', async () => {
+    await page.evaluate(() => {
+      const script = document.createElement('script');
+      script.textContent = 'document.title = "inline"';
+      document.body.append(script);
+    });
+    await eventually('it is noticed', async () =>
+      page.complaints.some((text) => /the policy forbids script-src/.test(text)));
+    assert.equal(await page.title(), 'Fanwire');
   });
   await page.close();
   await keyboard(browser, server);
   await looks(browser, server);
+  await cut(browser, server);
   await check('the server stops with 0 although pages are open', async () => {
-    const last = await openPage(browser, server.url);
-    await eventually('the ticker is live', () => isLive(last, '#ticker-state'));
+    const last = await openPage(browser, `${server.url}/#news`);
+    await eventually('the subscription is live', () => isLive(last, '#subscribe-state'));
     assert.equal(await server.stop(), 0);
     await last.close();
   });
   await withoutDemo(browser);
-  await reconnecting(browser);
+  await slow(browser);
+  await restarted(browser);
 });

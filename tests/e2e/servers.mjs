@@ -1,17 +1,24 @@
 #!/usr/bin/env node
 /* servers.mjs: our client against the servers of others: what they send it comes back byte for byte.
  *
- * Servers: npm ws, with and without permessage-deflate, and Python websockets, which offers it. The
- * client is the echoing one of the conformance suite, on each engine that works here.
+ * Servers: npm ws, with and without permessage-deflate, and Python websockets, which offers it; both
+ * over TLS as well, with certificates of a CA of the test's. The client is the echoing one of the
+ * conformance suite, on each engine that works here.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
+import os from 'node:os';
+import path from 'node:path';
 import readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { atEnd, check, eventually, run, skip } from './support/checks.mjs';
+import { makeCa } from './support/pki.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const PROGRAM = process.env.FANWIRE_CLIENT ?? `${root}build/dev/bin/fanwire-conformance-client`;
@@ -28,12 +35,16 @@ const MESSAGES = SIZES.flatMap((count) => [
 ]);
 
 /* Each gives { port, messages, send(message), close(), closedWith }. */
-async function nodeServer(options) {
+async function nodeServer(options, tls) {
   const { WebSocketServer } = await import('ws');
-  const server = new WebSocketServer({ port: 0, host: '127.0.0.1', ...options });
-  await once(server, 'listening');
-  atEnd(() => server.close());
-  const peer = { port: server.address().port, messages: [], closedWith: null, open: false };
+  const listener = tls
+    ? https.createServer({ cert: fs.readFileSync(tls.cert), key: fs.readFileSync(tls.key) })
+    : http.createServer();
+  const server = new WebSocketServer({ server: listener, ...options });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  atEnd(() => { server.close(); listener.close(); });
+  const peer = { port: listener.address().port, messages: [], closedWith: null, open: false };
   server.on('connection', (socket) => {
     peer.open = true;
     socket.on('message', (bytes, isBinary) => {
@@ -47,8 +58,8 @@ async function nodeServer(options) {
   return peer;
 }
 
-async function pythonServer() {
-  const child = spawn(PYTHON, [PYTHON_SERVER], { stdio: ['pipe', 'pipe', 'inherit'] });
+async function pythonServer(tls) {
+  const child = spawn(PYTHON, [PYTHON_SERVER, ...(tls ? [tls.cert, tls.key] : [])], { stdio: ['pipe', 'pipe', 'inherit'] });
   atEnd(() => child.kill('SIGKILL'));
   const peer = {
     port: 0,
@@ -75,9 +86,12 @@ async function pythonServer() {
   return peer;
 }
 
-async function echoedBy(engine, name, open) {
+/* caFile: the client trusts it; without it the server is plain. */
+async function echoedBy(engine, name, open, caFile) {
   const peer = await open();
-  const child = spawn(PROGRAM, [engine, `ws://127.0.0.1:${peer.port}/any?x=1`], { stdio: 'ignore' });
+  const url = `127.0.0.1:${peer.port}/any?x=1`;
+  const args = caFile ? [`wss://${url}`, caFile] : [`ws://${url}`];
+  const child = spawn(PROGRAM, [engine, ...args], { stdio: 'ignore' });
   const ended = once(child, 'exit').then(([code]) => code);
   atEnd(() => child.kill('SIGKILL'));
   await eventually(`${name}: the client is there`, async () => peer.open);
@@ -105,6 +119,21 @@ async function echoedBy(engine, name, open) {
   });
 }
 
+/* What the client says of a server whose certificate it must not believe. */
+async function distrusts(engine, name, tls, caFile, sentence) {
+  const peer = await nodeServer({}, tls);
+  const child = spawn(PROGRAM, [engine, `wss://localhost:${peer.port}/`, caFile],
+    { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.on('data', (bytes) => { said += bytes; });
+  const [code] = await once(child, 'close');
+  await check(`${engine}: ${name} is not believed, and why`, async () => {
+    assert.equal(said, `failed: ${sentence}\n`);
+    assert.equal(code, 1);
+    assert.equal(peer.open, false);
+  });
+}
+
 /* tools/examples/client_echo.c, against a server that echoes. */
 async function example() {
   const { WebSocketServer } = await import('ws');
@@ -129,16 +158,23 @@ async function example() {
 run(async () => {
   const hasPython = spawnSync(PYTHON, ['-c', 'import websockets']).status === 0;
   const hasNode = await import('ws').then(() => true, () => false);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'fanwire-servers-'));
+  atEnd(() => fs.rmSync(folder, { recursive: true, force: true }));
+  const ca = makeCa(folder);
+  const own = ca.make('own', 'DNS:localhost,IP:127.0.0.1');
+  const elsewhere = ca.make('elsewhere', 'DNS:elsewhere.test');
   const servers = [];
   if (hasNode) {
     await example();
     servers.push(['npm ws', () => nodeServer({ perMessageDeflate: false })]);
     servers.push(['npm ws with deflate', () => nodeServer({ perMessageDeflate: { threshold: 0 } })]);
+    servers.push(['npm ws over TLS', () => nodeServer({ perMessageDeflate: false }, own), ca.file]);
   } else {
     skip('npm ws', 'ws is not installed (tools/setup --test)');
   }
   if (hasPython) {
-    servers.push(['Python websockets', pythonServer]);
+    servers.push(['Python websockets', () => pythonServer()]);
+    servers.push(['Python websockets over TLS', () => pythonServer(own), ca.file]);
   } else {
     skip('Python websockets', 'python3-websockets is not installed');
   }
@@ -147,8 +183,14 @@ run(async () => {
       skip(`everything on ${engine}`, 'it does not work here');
       continue;
     }
-    for (const [name, open] of servers) {
-      await echoedBy(engine, name, open);
+    for (const [name, open, caFile] of servers) {
+      await echoedBy(engine, name, open, caFile);
+    }
+    if (hasNode) {
+      await distrusts(engine, 'a certificate for another host', elsewhere, ca.file,
+        'the certificate is not for this host name');
+      await distrusts(engine, 'a certificate of another CA', own, elsewhere.cert,
+        "the certificate's issuer is not trusted");
     }
   }
 });

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "integration/server_rig.h"
+#include "integration/client_rig.h"
 #include "support/fail_mem.h"
 
 #include <errno.h>
@@ -13,224 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-/* One test on every engine; without TLS, which clients do not have yet. */
-#define CLIENT_TEST(name, seconds)                                                                 \
-    static void client_##name(enum fw_engine_choice engine);                                       \
-    Test(epoll_client, name, .timeout = (seconds))                                                 \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        client_##name(FW_USE_EPOLL);                                                               \
-    }                                                                                              \
-    Test(uring_client, name, .timeout = (seconds))                                                 \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        client_##name(FW_USE_URING);                                                               \
-    }                                                                                              \
-    static void client_##name(enum fw_engine_choice engine)
-
-/* What a client's program was told, by any of its threads. */
-struct caller {
-    fw_client *client;
-    struct fw_client_options options;
-    char url[128];
-    pthread_mutex_t lock; /* of the strings */
-    char text[64];        /* the last message's beginning */
-    char protocol[32];
-    char body[64];
-    char location[64];
-    char reason[128];
-    atomic_uint opened;
-    atomic_uint failed;
-    atomic_uint closed;
-    atomic_uint messages;
-    atomic_uint drained;
-    atomic_int status; /* of the last on_fail */
-    atomic_uint http_status;
-    atomic_uint code; /* of the last on_close */
-    _Atomic(void *) user;
-    _Atomic(fw_conn *) conn; /* the last that opened */
-    _Atomic(pthread_t) thread;
-    atomic_size_t sent;
-    unsigned greetings; /* sent as a connection opens */
-    bool reconnects;    /* from inside on_fail and on_close, while `again` lasts */
-    atomic_int again;
-    bool floods;
-};
-
-static void note(struct caller *caller, char *out, size_t room, const void *bytes, size_t count)
-{
-    pthread_mutex_lock(&caller->lock);
-    snprintf(out, room, "%.*s", (int)(count < room ? count : room - 1),
-             bytes == NULL ? "" : (const char *)bytes);
-    pthread_mutex_unlock(&caller->lock);
-}
-
-static bool noted(struct caller *caller, const char *where, const char *wanted)
-{
-    pthread_mutex_lock(&caller->lock);
-    bool same = strcmp(where, wanted) == 0;
-    pthread_mutex_unlock(&caller->lock);
-    return same;
-}
-
-/* Sends until the connection owes too much; on_drain goes on. */
-static void flood(struct caller *caller, fw_conn *conn)
-{
-    static const char block[10000] = "block";
-    while (atomic_load(&caller->sent) < 500) {
-        int status = fw_conn_send(conn, FW_BINARY, block, sizeof block);
-        if (status == FW_ERR_BUSY)
-            return;
-        cr_assert_eq(status, 0);
-        atomic_fetch_add(&caller->sent, 1);
-    }
-}
-
-static void on_open(fw_conn *conn, const fw_response *response, void *context)
-{
-    struct caller *caller = context;
-    size_t count;
-    cr_assert_eq(fw_conn_context(conn), context);
-    cr_assert_eq(fw_response_status(response), 101u);
-    const char *protocol = fw_response_protocol(response, &count);
-    note(caller, caller->protocol, sizeof caller->protocol, protocol, count);
-    cr_assert_not_null(fw_response_header(response, "Sec-WebSocket-Accept", &count));
-    cr_assert_eq(count, 28u);
-    atomic_store(&caller->user, fw_conn_user(conn));
-    atomic_store(&caller->conn, conn);
-    atomic_store(&caller->thread, pthread_self());
-    for (unsigned i = 0; i < caller->greetings; i++)
-        cr_assert_eq(fw_conn_send(conn, FW_TEXT, "echo", 4), 0);
-    cr_assert_eq(fw_conn_subscribe(conn, "room"), FW_ERR_USAGE);
-    if (caller->floods)
-        flood(caller, conn);
-    atomic_fetch_add(&caller->opened, 1);
-}
-
-static void connect_again(struct caller *caller)
-{
-    if (caller->reconnects && atomic_fetch_sub(&caller->again, 1) > 0)
-        cr_assert_eq(fw_client_connect(caller->client, caller->url, NULL), 0);
-}
-
-static void on_fail(void *user, int status, const fw_response *response, void *context)
-{
-    struct caller *caller = context;
-    size_t count;
-    atomic_store(&caller->user, user);
-    atomic_store(&caller->status, status);
-    atomic_store(&caller->http_status, response == NULL ? 0 : fw_response_status(response));
-    if (response != NULL) {
-        const void *body = fw_response_body(response, &count);
-        note(caller, caller->body, sizeof caller->body, body, count);
-        const char *location = fw_response_header(response, "LOCATION", &count);
-        note(caller, caller->location, sizeof caller->location, location, count);
-    }
-    connect_again(caller);
-    atomic_fetch_add(&caller->failed, 1);
-}
-
-static void on_message(fw_conn *conn, enum fw_message_type type, const void *bytes,
-                       size_t bytes_count, void *context)
-{
-    struct caller *caller = context;
-    (void)conn;
-    (void)type;
-    note(caller, caller->text, sizeof caller->text, bytes, bytes_count);
-    atomic_fetch_add(&caller->messages, 1);
-}
-
-static void on_close(fw_conn *conn, unsigned code, const char *reason, size_t reason_bytes,
-                     void *context)
-{
-    struct caller *caller = context;
-    (void)conn;
-    note(caller, caller->reason, sizeof caller->reason, reason, reason_bytes);
-    atomic_store(&caller->code, code);
-    connect_again(caller);
-    atomic_fetch_add(&caller->closed, 1);
-}
-
-static void on_drain(fw_conn *conn, void *context)
-{
-    struct caller *caller = context;
-    atomic_fetch_add(&caller->drained, 1);
-    if (caller->floods)
-        flood(caller, conn);
-}
-
-static void caller_init(struct caller *caller, enum fw_engine_choice engine)
-{
-    memset(caller, 0, sizeof *caller);
-    pthread_mutex_init(&caller->lock, NULL);
-    caller->options = (struct fw_client_options)FW_CLIENT_OPTIONS;
-    caller->options.context = caller;
-    caller->options.engine = engine;
-    caller->options.on_open = on_open;
-    caller->options.on_fail = on_fail;
-    caller->options.on_message = on_message;
-    caller->options.on_close = on_close;
-    caller->options.on_drain = on_drain;
-}
-
-static void caller_start(struct caller *caller)
-{
-    cr_assert_eq(fw_client_create(&caller->options, &caller->client), 0);
-    cr_assert_eq(fw_client_start(caller->client), 0);
-}
-
-static void caller_end(struct caller *caller)
-{
-    fw_client_stop(caller->client);
-    fw_client_wait(caller->client);
-    fw_client_destroy(caller->client);
-    cr_assert_eq(atomic_load(&caller->opened), atomic_load(&caller->closed),
-                 "%u were open, %u told of their end", atomic_load(&caller->opened),
-                 atomic_load(&caller->closed));
-    pthread_mutex_destroy(&caller->lock);
-}
-
-static int call(struct caller *caller, const struct server *server, const char *path)
-{
-    snprintf(caller->url, sizeof caller->url, "ws://%s%s", server->address, path);
-    return fw_client_connect(caller->client, caller->url, NULL);
-}
-
-struct note {
-    struct caller *caller;
-    const char *text;
-    int status;
-    atomic_bool done;
-    bool on_its_thread;
-};
-
-static void send_note(void *argument)
-{
-    struct note *posted = argument;
-    fw_conn *conn = atomic_load(&posted->caller->conn);
-    posted->on_its_thread =
-        pthread_equal(pthread_self(), atomic_load(&posted->caller->thread)) != 0;
-    posted->status = fw_conn_send(conn, FW_TEXT, posted->text, strlen(posted->text));
-    atomic_store(&posted->done, true);
-}
-
-static void close_note(void *argument)
-{
-    struct note *posted = argument;
-    posted->status = fw_conn_close(atomic_load(&posted->caller->conn), 4000, posted->text);
-    atomic_store(&posted->done, true);
-}
-
-static int run_on_its_thread(struct caller *caller, void (*function)(void *argument),
-                             const char *text)
-{
-    struct note posted = {.caller = caller, .text = text};
-    unsigned thread = fw_conn_thread(atomic_load(&caller->conn));
-    cr_assert_eq(fw_client_post(caller->client, thread, function, &posted), 0);
-    EVENTUALLY(atomic_load(&posted.done));
-    return posted.status;
-}
 
 /* ---- what works ------------------------------------------------------------------------------ */
 
@@ -248,16 +30,17 @@ static void talk(enum fw_engine_choice engine, bool deflate)
     caller_start(&caller);
     cr_assert_str_eq(fw_client_engine(caller.client), engine == FW_USE_URING ? "uring" : "epoll");
     cr_assert_eq(fw_client_threads(caller.client), 1u);
-    cr_assert_eq(call(&caller, &server, "/any?x=1"), 0);
+    cr_assert_eq(caller_call(&caller, &server, "/any?x=1"), 0);
     EVENTUALLY(atomic_load(&caller.opened) == 1);
     for (unsigned i = 1; i <= 5; i++) {
-        cr_assert_eq(run_on_its_thread(&caller, send_note,
-                                       "echo echo echo echo echo echo echo echo echo echo"),
-                     0);
+        cr_assert_eq(
+            caller_run(&caller, caller_send, "echo echo echo echo echo echo echo echo echo echo"),
+            0);
         EVENTUALLY(atomic_load(&caller.messages) == i);
     }
-    cr_assert(noted(&caller, caller.text, "echo echo echo echo echo echo echo echo echo echo"));
-    cr_assert_eq(run_on_its_thread(&caller, close_note, "enough"), 0);
+    cr_assert(
+        caller_noted(&caller, caller.text, "echo echo echo echo echo echo echo echo echo echo"));
+    cr_assert_eq(caller_run(&caller, caller_close, "enough"), 0);
     EVENTUALLY(atomic_load(&caller.closed) == 1);
     cr_assert_eq(atomic_load(&caller.code), 4000u);
     EVENTUALLY(atomic_load(&server.closed) == 1);
@@ -266,17 +49,17 @@ static void talk(enum fw_engine_choice engine, bool deflate)
     server_end(&server);
 }
 
-CLIENT_TEST(talks_with_a_server, 60)
+SERVER_TEST_AND_TLS(client, talks_with_a_server, 60)
 {
     talk(engine, false);
 }
 
-CLIENT_TEST(talks_compressed, 60)
+SERVER_TEST(client, talks_compressed, 60)
 {
     talk(engine, true);
 }
 
-CLIENT_TEST(tells_of_a_close_by_the_server, 60)
+SERVER_TEST_AND_TLS(client, tells_of_a_close_by_the_server, 60)
 {
     struct server server;
     struct caller caller;
@@ -284,19 +67,19 @@ CLIENT_TEST(tells_of_a_close_by_the_server, 60)
     server_start(&server);
     caller_init(&caller, engine);
     caller_start(&caller);
-    cr_assert_eq(call(&caller, &server, "/"), 0);
+    cr_assert_eq(caller_call(&caller, &server, "/"), 0);
     EVENTUALLY(atomic_load(&caller.opened) == 1);
-    cr_assert_eq(run_on_its_thread(&caller, send_note, "c3001 go away"), 0);
+    cr_assert_eq(caller_run(&caller, caller_send, "c3001 go away"), 0);
     EVENTUALLY(atomic_load(&caller.closed) == 1);
     cr_assert_eq(atomic_load(&caller.code), 3001u);
-    cr_assert(noted(&caller, caller.reason, "go away"));
+    cr_assert(caller_noted(&caller, caller.reason, "go away"));
     EVENTUALLY(server_connections(&server) == 0);
     caller_end(&caller);
     server_end(&server);
 }
 
 /* A feed's subscriber: what is published comes. */
-CLIENT_TEST(receives_what_is_published, 60)
+SERVER_TEST_AND_TLS(client, receives_what_is_published, 60)
 {
     enum { MESSAGES = 500 };
     struct server server;
@@ -305,17 +88,17 @@ CLIENT_TEST(receives_what_is_published, 60)
     server_start(&server);
     caller_init(&caller, engine);
     caller_start(&caller);
-    cr_assert_eq(call(&caller, &server, "/room"), 0);
+    cr_assert_eq(caller_call(&caller, &server, "/room"), 0);
     EVENTUALLY(atomic_load(&caller.messages) == 1); /* "welcome" */
     for (unsigned i = 0; i < MESSAGES; i++)
         cr_assert_eq(fw_publish(server.server, "room", FW_TEXT, "news", 4, NULL), 0);
     EVENTUALLY(atomic_load(&caller.messages) == 1 + MESSAGES);
-    cr_assert(noted(&caller, caller.text, "news"));
+    cr_assert(caller_noted(&caller, caller.text, "news"));
     caller_end(&caller);
     server_end(&server);
 }
 
-CLIENT_TEST(speaks_over_a_path, 60)
+SERVER_TEST(client, speaks_over_a_path, 60)
 {
     struct server server;
     struct caller caller;
@@ -331,13 +114,13 @@ CLIENT_TEST(speaks_over_a_path, 60)
     caller_start(&caller);
     cr_assert_eq(fw_client_connect(caller.client, url, NULL), 0);
     EVENTUALLY(atomic_load(&caller.messages) == 1);
-    cr_assert(noted(&caller, caller.text, "welcome"));
+    cr_assert(caller_noted(&caller, caller.text, "welcome"));
     caller_end(&caller);
     server_end(&server);
 }
 
 /* More than a connection may owe: busy, and drained, until all of it is there. */
-CLIENT_TEST(waits_when_it_owes_too_much, 60)
+SERVER_TEST_AND_TLS(client, waits_when_it_owes_too_much, 60)
 {
     struct server server;
     struct caller caller;
@@ -347,7 +130,7 @@ CLIENT_TEST(waits_when_it_owes_too_much, 60)
     caller.options.output_bytes_max = 65536;
     caller.floods = true;
     caller_start(&caller);
-    cr_assert_eq(call(&caller, &server, "/"), 0);
+    cr_assert_eq(caller_call(&caller, &server, "/"), 0);
     EVENTUALLY(atomic_load(&server.messages) == 500);
     cr_assert_gt(atomic_load(&caller.drained), 0u);
     caller_end(&caller);
@@ -365,7 +148,7 @@ static void *call_often(void *argument)
     return NULL;
 }
 
-CLIENT_TEST(opens_many_from_many_threads, 120)
+SERVER_TEST_AND_TLS(client, opens_many_from_many_threads, 120)
 {
     enum { THREADS = 4 };
     struct server server;
@@ -377,7 +160,7 @@ CLIENT_TEST(opens_many_from_many_threads, 120)
     caller_init(&caller, engine);
     caller.options.threads = 3;
     caller.greetings = 5;
-    snprintf(caller.url, sizeof caller.url, "ws://%s/", server.address);
+    caller_aim(&caller, &server, "/");
     cr_assert_eq(fw_client_create(&caller.options, &caller.client), 0);
     call_often(&caller); /* before it runs: they wait */
     cr_assert_eq(fw_client_start(caller.client), 0);
@@ -397,7 +180,7 @@ CLIENT_TEST(opens_many_from_many_threads, 120)
 
 /* ---- what does not --------------------------------------------------------------------------- */
 
-CLIENT_TEST(tells_of_a_refusal_and_its_body, 60)
+SERVER_TEST_AND_TLS(client, tells_of_a_refusal_and_its_body, 60)
 {
     struct server server;
     struct caller caller;
@@ -407,13 +190,13 @@ CLIENT_TEST(tells_of_a_refusal_and_its_body, 60)
     caller_start(&caller);
     int mark = 0;
     const struct fw_connect_options options = {.size = sizeof options, .user = &mark};
-    snprintf(caller.url, sizeof caller.url, "ws://%s/refuse/403", server.address);
+    caller_aim(&caller, &server, "/refuse/403");
     cr_assert_eq(fw_client_connect(caller.client, caller.url, &options), 0);
     EVENTUALLY(atomic_load(&caller.failed) == 1);
     cr_assert_eq(atomic_load(&caller.status), FW_ERR_WS_REFUSED);
     cr_assert_eq(atomic_load(&caller.http_status), 403u);
     cr_assert_eq(atomic_load(&caller.user), &mark);
-    cr_assert(!noted(&caller, caller.body, ""), "the answer's body says why");
+    cr_assert(!caller_noted(&caller, caller.body, ""), "the answer's body says why");
     caller_end(&caller);
     server_end(&server);
 }
@@ -443,7 +226,7 @@ static void answer_with(int listener, const char *text)
     close(fd);
 }
 
-CLIENT_TEST(tells_of_redirects_and_nonsense, 60)
+SERVER_TEST(client, tells_of_redirects_and_nonsense, 60)
 {
     struct caller caller;
     caller_init(&caller, engine);
@@ -454,7 +237,7 @@ CLIENT_TEST(tells_of_redirects_and_nonsense, 60)
     EVENTUALLY(atomic_load(&caller.failed) == 1);
     cr_assert_eq(atomic_load(&caller.status), FW_ERR_WS_REFUSED);
     cr_assert_eq(atomic_load(&caller.http_status), 307u);
-    cr_assert(noted(&caller, caller.location, "ws://elsewhere/"), "told, not followed");
+    cr_assert(caller_noted(&caller, caller.location, "ws://elsewhere/"), "told, not followed");
 
     cr_assert_eq(fw_client_connect(caller.client, caller.url, NULL), 0);
     answer_with(listener, "220 mail.example ESMTP\r\n");
@@ -469,7 +252,7 @@ CLIENT_TEST(tells_of_redirects_and_nonsense, 60)
     caller_end(&caller);
 }
 
-CLIENT_TEST(tells_when_nobody_listens_and_nobody_answers, 60)
+SERVER_TEST(client, tells_when_nobody_listens_and_nobody_answers, 60)
 {
     struct caller caller;
     caller_init(&caller, engine);
@@ -486,7 +269,7 @@ CLIENT_TEST(tells_when_nobody_listens_and_nobody_answers, 60)
     caller_end(&caller);
 }
 
-CLIENT_TEST(connects_again_from_its_callbacks, 60)
+SERVER_TEST(client, connects_again_from_its_callbacks, 60)
 {
     struct caller caller;
     caller_init(&caller, engine);
@@ -501,7 +284,7 @@ CLIENT_TEST(connects_again_from_its_callbacks, 60)
     caller_end(&caller);
 }
 
-CLIENT_TEST(more_than_its_connections_are_refused, 60)
+SERVER_TEST(client, more_than_its_connections_are_refused, 60)
 {
     struct server server;
     struct caller caller;
@@ -511,31 +294,30 @@ CLIENT_TEST(more_than_its_connections_are_refused, 60)
     caller.options.connections_max = 3;
     caller_start(&caller);
     for (unsigned i = 0; i < 5; i++)
-        cr_assert_eq(call(&caller, &server, "/"), 0);
+        cr_assert_eq(caller_call(&caller, &server, "/"), 0);
     EVENTUALLY(atomic_load(&caller.opened) == 3 && atomic_load(&caller.failed) == 2);
     cr_assert_eq(atomic_load(&caller.status), FW_ERR_LIMIT);
     caller_end(&caller);
     server_end(&server);
 }
 
-CLIENT_TEST(refuses_wrong_calls, 60)
+SERVER_TEST(client, refuses_wrong_calls, 60)
 {
     struct caller caller;
     caller_init(&caller, engine);
     caller_start(&caller);
     cr_assert_eq(fw_client_connect(caller.client, "http://127.0.0.1/", NULL), FW_ERR_URL);
     cr_assert_eq(fw_client_connect(caller.client, "ws://127.1/", NULL), FW_ERR_URL);
-    cr_assert_eq(fw_client_connect(caller.client, "wss://127.0.0.1/", NULL), -EPROTONOSUPPORT);
     struct fw_connect_options options = FW_CONNECT_OPTIONS;
     options.headers = "X: y\r\n\r\n";
     cr_assert_eq(fw_client_connect(caller.client, "ws://127.0.0.1/", &options), FW_ERR_USAGE);
-    cr_assert_eq(fw_client_post(caller.client, 1, send_note, NULL), FW_ERR_USAGE);
+    cr_assert_eq(fw_client_post(caller.client, 1, caller_send, NULL), FW_ERR_USAGE);
     cr_assert_eq(fw_client_post(caller.client, 0, NULL, NULL), FW_ERR_USAGE);
     cr_assert_eq(fw_client_start(caller.client), FW_ERR_USAGE);
     fw_client_stop(caller.client);
     fw_client_wait(caller.client);
     cr_assert_eq(fw_client_connect(caller.client, "ws://127.0.0.1/", NULL), FW_ERR_CLOSED);
-    cr_assert_eq(fw_client_post(caller.client, 0, send_note, NULL), FW_ERR_CLOSED);
+    cr_assert_eq(fw_client_post(caller.client, 0, caller_send, NULL), FW_ERR_CLOSED);
     caller_end(&caller);
 
     struct fw_client_options wrong = FW_CLIENT_OPTIONS;
@@ -548,7 +330,7 @@ CLIENT_TEST(refuses_wrong_calls, 60)
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 /* Whatever its connects have come to, a stop ends them all, and each is told of once. */
-CLIENT_TEST(a_stop_ends_everything, 120)
+SERVER_TEST_AND_TLS(client, a_stop_ends_everything, 120)
 {
     struct server server;
     struct caller caller;
@@ -564,7 +346,7 @@ CLIENT_TEST(a_stop_ends_everything, 120)
         unsigned calls = 0;
         for (; calls < 30; calls++) {
             int status = calls % 3 == 0 ? fw_client_connect(caller.client, silent_url, NULL)
-                                        : call(&caller, &server, "/room");
+                                        : caller_call(&caller, &server, "/room");
             cr_assert_eq(status, 0);
         }
         server_nap(round % 5);
@@ -577,7 +359,7 @@ CLIENT_TEST(a_stop_ends_everything, 120)
     server_end(&server);
 }
 
-CLIENT_TEST(never_run_or_stopped_before_it_runs, 60)
+SERVER_TEST(client, never_run_or_stopped_before_it_runs, 60)
 {
     struct caller caller;
     caller_init(&caller, engine);
@@ -597,12 +379,12 @@ CLIENT_TEST(never_run_or_stopped_before_it_runs, 60)
 static void stop_after_failure(void *user, int status, const fw_response *response, void *context)
 {
     struct caller *caller = context;
-    on_fail(user, status, response, context);
+    caller_on_fail(user, status, response, context);
     fw_client_stop(caller->client);
 }
 
 /* From the creation to the failure of a connect, whatever finds no memory. */
-CLIENT_TEST(survives_every_failed_allocation, 60)
+SERVER_TEST(client, survives_every_failed_allocation, 60)
 {
     static const enum fail_mem_mode modes[] = {FAIL_ONCE, FAIL_FROM_ON};
     for (unsigned m = 0; m < 2; m++) {

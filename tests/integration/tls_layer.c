@@ -288,7 +288,8 @@ static void extend(X509 *certificate, int what, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-static X509 *make_certificate(EVP_PKEY *key, const char *name, const struct tls_files *issuer)
+static X509 *make_certificate(EVP_PKEY *key, const char *name, const struct tls_files *issuer,
+                              long from_seconds, long to_seconds)
 {
     static long serial;
     X509 *certificate = X509_new();
@@ -297,8 +298,8 @@ static X509 *make_certificate(EVP_PKEY *key, const char *name, const struct tls_
     snprintf(names, sizeof names, "DNS:%s,IP:127.0.0.1", name);
     X509_set_version(certificate, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(certificate), (long)getpid() * 100 + ++serial);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), from_seconds);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), to_seconds);
     X509_set_pubkey(certificate, key);
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
     extend(certificate, NID_basic_constraints, issuer == NULL ? "critical,CA:TRUE" : "CA:FALSE");
@@ -316,10 +317,16 @@ static X509 *make_certificate(EVP_PKEY *key, const char *name, const struct tls_
 
 void tls_files_make(struct tls_files *files, const char *name, const struct tls_files *issuer)
 {
+    tls_files_make_between(files, name, issuer, -3600, 86400);
+}
+
+void tls_files_make_between(struct tls_files *files, const char *name,
+                            const struct tls_files *issuer, long from_seconds, long to_seconds)
+{
     EVP_PKEY *key = EVP_EC_gen("P-256");
     if (key == NULL)
         die("EVP_EC_gen");
-    X509 *certificate = make_certificate(key, name, issuer);
+    X509 *certificate = make_certificate(key, name, issuer, from_seconds, to_seconds);
     FILE *file = open_file(files->key);
     if (PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) != 1 || fclose(file) != 0)
         die("PEM_write_PrivateKey");

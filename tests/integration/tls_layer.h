@@ -43,6 +43,10 @@ struct tls_files {
 };
 void tls_files_make(struct tls_files *files, const char *name, const struct tls_files *issuer);
 
+/* The same, valid between two moments, seconds from now. */
+void tls_files_make_between(struct tls_files *files, const char *name,
+                            const struct tls_files *issuer, long from_seconds, long to_seconds);
+
 /* Makes the files of `from` those of `to`, as a renewal does. */
 void tls_files_replace(const struct tls_files *from, const struct tls_files *to);
 

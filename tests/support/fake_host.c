@@ -280,9 +280,41 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
+static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    struct fake_host *fake = fake_of(session);
+    fw_busiest_init(busiest_out);
+    for (unsigned i = 0; i < fake->topics_count; i++)
+        fw_busiest_add(busiest_out, fake->topics[i]);
+}
+
 static bool up_ready(struct fw_session *session)
 {
     return fake_of(session)->ready;
+}
+
+static struct fw_authorization *up_authorize(struct fw_session *session,
+                                             const struct fw_request *request)
+{
+    struct fake_host *fake = fake_of(session);
+    fake_host_tell(fake, "authorize(%s)", request->path);
+    if (!fake->authorizes)
+        return NULL;
+    fake->authorization = (struct fw_authorization){.session = session};
+    return &fake->authorization;
+}
+
+static bool up_certificate(struct fw_session *session, struct fw_bytes *subject_out)
+{
+    const struct fake_host *fake = fake_of(session);
+    *subject_out = fw_bytes_of(fake->certificate == NULL ? "" : fake->certificate);
+    return fake->certificate != NULL;
+}
+
+static uint64_t up_wall_s(struct fw_session *session)
+{
+    (void)session;
+    return FAKE_WALL_S;
 }
 
 /* Two draws: sixteen octets are the handshake's key, four a frame's. */
@@ -327,6 +359,8 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
+    .certificate = up_certificate,
+    .wall_s = up_wall_s,
     .publish = up_publish,
     .subscribe = up_subscribe,
     .unsubscribe = up_unsubscribe,
@@ -334,11 +368,20 @@ static const struct fw_session_upward upward = {
     .reached = up_reached,
     .info = up_info,
     .slow = up_slow,
+    .busiest = up_busiest,
     .ready = up_ready,
     .random = up_random,
     .opened = up_opened,
     .failed = up_failed,
 };
+
+void fake_host_ask_program(struct fake_host *fake, bool takes)
+{
+    fake->upward = upward;
+    fake->upward.authorize = up_authorize;
+    fake->host.up = &fake->upward;
+    fake->authorizes = takes;
+}
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -351,6 +394,7 @@ void fake_host_init(struct fake_host *fake)
         .output_bytes_max = FW_OUTPUT_BYTES_DEFAULT,
         .output_soft_bytes = FW_OUTPUT_SOFT_BYTES,
         .publish_bytes_max = FW_PUBLISH_BYTES_DEFAULT,
+        .authorize_timeout_ms = FW_AUTHORIZE_MS_DEFAULT,
         .handshake_timeout_ms = FW_HANDSHAKE_MS_DEFAULT,
         .ping_interval_ms = FW_PING_MS_DEFAULT,
         .pong_timeout_ms = FW_PONG_MS_DEFAULT,

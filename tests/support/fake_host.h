@@ -19,6 +19,7 @@
 #ifndef TESTS_SUPPORT_FAKE_HOST_H
 #define TESTS_SUPPORT_FAKE_HOST_H
 
+#include "session/access.h"
 #include "session/request.h"
 #include "session/session.h"
 #include "session/ws_client.h"
@@ -49,7 +50,9 @@ struct fake_host {
     unsigned answer; /* what up->open says; 0 accepts */
     int publish_result;
     int subscribe_result;
-    uint32_t receivers; /* what a publish is answered with */
+    uint32_t receivers;      /* what a publish is answered with */
+    const char *certificate; /* the subject that TLS has checked; NULL: none */
+    bool authorizes;         /* the program decides (fake_host_ask_program) */
     void (*on_open)(struct fake_host *fake, const struct fw_request *request);
     void (*on_message)(struct fake_host *fake, uint8_t type, const uint8_t *bytes, size_t count);
     void (*on_closed)(struct fake_host *fake);
@@ -73,10 +76,20 @@ struct fake_host {
 
     struct fw_topic *topics[FAKE_TOPICS_MAX];
     unsigned topics_count;
+    struct fw_authorization
+        authorization; /* of the request that waits; the session is gone: NULL */
+    struct fw_session_upward upward;
     struct ws_trace frames;
     struct fake_input *inputs; /* received in this turn, and kept */
     bool kept;
 };
+
+/* Unix time, in every test. */
+#define FAKE_WALL_S 1700000000u
+
+/* From now on the program is asked who sends a request, and takes it (`takes`) or has no opinion.
+ */
+void fake_host_ask_program(struct fake_host *fake, bool takes);
 
 /* Makes a host of default rules with a session that has just been accepted, at 1000 ms. */
 void fake_host_init(struct fake_host *fake);

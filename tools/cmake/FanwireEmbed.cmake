@@ -5,8 +5,8 @@
 #   add_executable(... ${SOURCE_VARIABLE's value})
 #
 # The source that this writes fills what tools/fanwire/web_assets.h declares: every file of FOLDER by
-# its exact path, index.html as /. No path is ever built from a request, so none can leave the table.
-# Run as a script (cmake -P) by the build, this same file does the writing.
+# its exact path, pages without their extension: chat.html as /chat, index.html as /. No path is ever
+# built from a request, so none can leave the table. Run as a script (cmake -P) by the build, this same file does the writing.
 #
 # SPDX-License-Identifier: Apache-2.0
 
@@ -41,10 +41,12 @@ function(media_type file type_variable)
   set(${type_variable} "${type}" PARENT_SCOPE)
 endfunction()
 
-# The bytes of a file as a C initializer, 16 to a line.
+# The bytes of a file as a C initializer, 16 to a line. The spaces that begin a line stay behind, a
+# twelfth of all: no text of the pages runs over a line's end.
 function(bytes_of file bytes_variable)
   file(READ ${file} hex HEX)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(REGEX REPLACE "0x0a,(0x20,)+" "0x0a," bytes "${bytes}")
   string(REPEAT "0x[0-9a-f][0-9a-f]," 16 line)
   string(REGEX REPLACE "(${line})" "    \\1\n" bytes "${bytes}")
   set(${bytes_variable} "${bytes}" PARENT_SCOPE)
@@ -59,10 +61,8 @@ function(write_source)
   foreach(name IN LISTS names)
     media_type(${name} type)
     bytes_of(${FOLDER}/${name} bytes)
-    set(path /${name})
-    if(name STREQUAL index.html)
-      set(path /)
-    endif()
+    string(REGEX REPLACE "^(index)?(.*)\\.html$" "\\2" path ${name})
+    set(path /${path})
     string(APPEND arrays "/* ${name} */\nstatic const uint8_t bytes_${number}[] = {\n${bytes}};\n\n")
     string(APPEND entries
            "    {\"${path}\", \"${type}\", bytes_${number}, sizeof bytes_${number}},\n")

@@ -1,4 +1,4 @@
-/* command.h: what the files of the `fanwire` command share: settings, flags, log.
+/* command.h: what the files of the `fanwire` command share.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -10,44 +10,10 @@
 /* Exit codes: done, failed, bad usage. */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-#define LISTEN_MAX  16
-#define ORIGINS_MAX 32
-#define TOPICS_MAX  64
-#define HOSTS_MAX   32
-#define CERTS_MAX   64
+struct settings; /* settings.h */
 
-/* What the flags of serve and echo say. */
-struct settings {
-    struct fw_server_options options;
-    const char *listen[LISTEN_MAX];
-    unsigned listen_count;
-    const char *origins[ORIGINS_MAX + 1];
-    unsigned origins_count;
-    struct fw_topic_settings topics[TOPICS_MAX];
-    unsigned topics_count;
-    const char *hosts[HOSTS_MAX + 1];
-    unsigned hosts_count;
-    const char *certs[CERTS_MAX + 1];
-    unsigned certs_count;
-    const char *keys[CERTS_MAX + 1];
-    unsigned keys_count;
-    bool quiet;
-    bool demo;
-    bool insecure_publish;
-};
-
-/* Reads the flags of `fanwire NAME`; on a mistake it says what is wrong on stderr.
- *
- * serve        whether serve's own flags are taken
- * returns      0; EXIT_USAGE for a mistake; -1 when the help was asked for and printed
- */
-int flags_read(struct settings *settings, bool serve, int argc, char **argv);
-
-/* A line to stderr, as options.on_log wants it; with quiet only errors and warnings. */
+/* A line to stderr, as options.on_log wants it (log.c). */
 void log_line(int level, const char *line, void *context);
-
-/* Whether the flags ask for TLS. */
-bool wants_tls(const struct settings *settings);
 
 /* Creates, listens, prints the ready line, runs until SIGTERM or SIGINT, destroys.
  *
@@ -60,6 +26,9 @@ int run_server(struct settings *settings, void (*started)(fw_server *server),
 /* The subcommands. */
 int serve_main(int argc, char **argv);
 int echo_main(int argc, char **argv);
+int token_main(int argc, char **argv);
+int config_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
 
 /* demo.c: a ticker of a few dozen symbols, published by a thread of its own. */
 void demo_start(fw_server *server, bool tls);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "command.h"
+#include "reload.h"
 
 static void on_message(fw_conn *conn, enum fw_message_type type, const void *bytes,
                        size_t bytes_count, void *context)
@@ -17,9 +17,12 @@ static void on_message(fw_conn *conn, enum fw_message_type type, const void *byt
 int echo_main(int argc, char **argv)
 {
     struct settings settings;
-    int result = flags_read(&settings, false, argc, argv);
+    int result = settings_read(&settings, FOR_ECHO, argc, argv);
     if (result != 0)
         return result < 0 ? EXIT_DONE : result;
     settings.options.on_message = on_message;
-    return run_server(&settings, NULL, NULL);
+    reload_init(&settings, FOR_ECHO, argc, argv);
+    result = run_server(&settings, reload_start, reload_stop);
+    settings_clear(&settings);
+    return result;
 }

@@ -2,42 +2,18 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "command.h"
+#include "settings.h"
+#include "watch.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 static _Atomic(fw_server *) running;
-
-void log_line(int level, const char *line, void *context)
-{
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
-    const struct settings *settings = context;
-    if (settings->quiet && level > FW_LEVEL_WARN)
-        return;
-    struct timespec now;
-    struct tm utc;
-    char stamp[32];
-    char text[1200];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
-    strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%S", &utc);
-    int count = snprintf(text, sizeof text, "%s.%03dZ %s %s\n", stamp, (int)(now.tv_nsec / 1000000),
-                         levels[level], line);
-    if (count < 0)
-        return;
-    size_t bytes = (size_t)count < sizeof text ? (size_t)count : sizeof text - 1;
-    /* One write a line: threads do not mix theirs. A log that cannot be written stops nobody. */
-    ssize_t written = write(STDERR_FILENO, text, bytes);
-    (void)written;
-}
 
 static void on_signal(int number)
 {
@@ -60,51 +36,6 @@ static void catch_signals(void)
     sigaction(SIGPIPE, &action, NULL);
 }
 
-/* ---- SIGHUP: certificates are read again, by a thread that may read files ----------------------
- */
-
-static pthread_t reloader;
-
-static sigset_t hang_up(void)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGHUP);
-    return set;
-}
-
-/* Ends by its cancellation, which takes place where it waits. */
-static void *reload(void *server)
-{
-    const sigset_t set = hang_up();
-    int number;
-    for (;;) {
-        pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-        int result = sigwait(&set, &number);
-        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-        if (result == 0)
-            (void)fw_server_reload_tls(server); /* the log has said what is wrong */
-    }
-    return NULL;
-}
-
-/* Before the server has threads: they inherit that the signal is not for them. */
-static bool start_reloader(fw_server *server)
-{
-    const sigset_t set = hang_up();
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    return pthread_create(&reloader, NULL, reload, server) == 0;
-}
-
-static void stop_reloader(void)
-{
-    pthread_cancel(reloader);
-    pthread_join(reloader, NULL);
-}
-
-/* ---- life --------------------------------------------------------------------------------------
- */
-
 /* Every connection is a descriptor, or an entry of a table that is bounded like descriptors are. */
 static void raise_descriptors(void)
 {
@@ -117,11 +48,11 @@ static void raise_descriptors(void)
 
 static int listen_all(fw_server *server, const struct settings *settings)
 {
-    for (unsigned i = 0; i < settings->listen_count; i++) {
-        int result = fw_server_listen(server, settings->listen[i]);
+    for (unsigned i = 0; i < settings->listen.count; i++) {
+        int result = fw_server_listen(server, settings->listen.at[i]);
         if (result == 0)
             continue;
-        fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen[i],
+        fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen.at[i],
                 fw_status_text(result));
         return result == FW_ERR_ADDRESS ? EXIT_USAGE : EXIT_FAILED;
     }
@@ -155,6 +86,7 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
     if (started != NULL)
         started(server);
     print_ready(server);
+    watch_notify("READY=1");
     fw_server_wait(server);
     if (stopped != NULL)
         stopped();
@@ -173,12 +105,12 @@ int run_server(struct settings *settings, void (*started)(fw_server *server), vo
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return result == FW_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
     }
-    bool reloads = wants_tls(settings) && start_reloader(server);
-    result = listen_all(server, settings);
+    if (settings->prepare != NULL)
+        result = settings->prepare(settings, server);
+    if (result == EXIT_DONE)
+        result = listen_all(server, settings);
     if (result == EXIT_DONE)
         result = serve_until_stopped(server, started, stopped);
-    if (reloads)
-        stop_reloader();
     fw_server_destroy(server);
     return result;
 }

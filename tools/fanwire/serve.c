@@ -5,7 +5,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "command.h"
+#include "access.h"
+#include "metrics.h"
+#include "reload.h"
+#include "watch.h"
 #include "web_assets.h"
 
 #include <stdio.h>
@@ -23,6 +26,7 @@ static const char page_headers[] =
     "Cache-Control: no-cache\r\n";
 
 static bool demo_runs;
+static bool demo_tls;
 
 static unsigned on_open(fw_conn *conn, const fw_request *request, void *context)
 {
@@ -52,6 +56,10 @@ static void on_request(fw_request *request, void *context)
         fw_request_answer(request, 200, "application/json", page_headers, topics, bytes);
         return;
     }
+    if (strcmp(path, "/metrics") == 0) {
+        metrics_answer(request);
+        return;
+    }
     const struct web_asset *asset = web_asset_find(path, strlen(path));
     if (asset == NULL)
         return;
@@ -69,43 +77,101 @@ static bool is_local(const char *address)
         address += 6;
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
+    /* Where "fd:N" listens is its opener's to know: it counts as reachable. */
+}
+
+/* Whether strangers would have to say who they are before they publish. */
+static bool publishers_are_known(const struct settings *settings)
+{
+    bool credentials = settings->token_keys.count > 0 || settings->password_file != NULL ||
+                       settings->auth_url != NULL || settings->certificate_publish.count > 0;
+    return credentials && settings->anonymous_publish.count == 0;
 }
 
 static bool may_listen(const struct settings *settings)
 {
-    for (unsigned i = 0; i < settings->listen_count; i++) {
-        if (is_local(settings->listen[i]) || settings->insecure_publish)
+    for (unsigned i = 0; i < settings->listen.count; i++) {
+        if (is_local(settings->listen.at[i]) || settings->insecure_publish ||
+            publishers_are_known(settings))
             continue;
         fprintf(stderr,
                 "fanwire: '%s' is reachable from other hosts, and anybody there could publish: "
-                "listen on 127.0.0.1 behind a proxy, or say --insecure-publish\n",
-                settings->listen[i]);
+                "set up a credential (--token-key, --password-file, --auth-url), listen on "
+                "127.0.0.1, or say --insecure-publish\n",
+                settings->listen.at[i]);
         return false;
     }
     return true;
 }
 
-static bool demo_tls;
-
-static void start_demo(fw_server *server)
+static void set_default(const struct settings *settings, uint32_t *member, uint32_t value)
 {
-    demo_start(server, demo_tls);
+    if (!settings_is_set(settings, member))
+        *member = value;
+}
+
+/* What holds where strangers connect; on this machine alone, a proxy or a test would meet it. */
+static void set_defaults(struct settings *settings)
+{
+    struct fw_server_options *options = &settings->options;
+    settings->local = true;
+    for (unsigned i = 0; i < settings->listen.count; i++)
+        settings->local = settings->local && is_local(settings->listen.at[i]);
+    set_default(settings, &options->drain_time_ms, 30000);
+    set_default(settings, &options->address_accepts_burst, 50);
+    set_default(settings, &options->messages_burst, 100);
+    if (settings->local)
+        return;
+    set_default(settings, &options->address_connections_max, 256);
+    set_default(settings, &options->address_accepts_per_s, 20);
+    set_default(settings, &options->messages_per_s, 50);
+    set_default(settings, &options->message_bytes_per_s, 262144);
+}
+
+static void on_started(fw_server *server)
+{
+    metrics_start(server);
+    reload_start(server);
+    watch_start(server);
+    if (demo_runs)
+        demo_start(server, demo_tls);
+}
+
+static void on_stopped(void)
+{
+    watch_stop();
+    reload_stop();
+    if (demo_runs)
+        demo_stop();
+    access_stop();
+}
+
+static int check(struct settings *settings)
+{
+    if (!may_listen(settings))
+        return EXIT_USAGE;
+    set_defaults(settings);
+    return access_check(settings);
 }
 
 int serve_main(int argc, char **argv)
 {
     struct settings settings;
-    int result = flags_read(&settings, true, argc, argv);
-    if (result != 0)
-        return result < 0 ? EXIT_DONE : result;
-    if (!may_listen(&settings))
-        return EXIT_USAGE;
-    demo_runs = settings.demo;
-    demo_tls = wants_tls(&settings) && strncmp(settings.listen[0], "plain:", 6) != 0;
-    settings.options.feed = true;
-    settings.options.on_open = on_open;
-    settings.options.on_message = on_message;
-    settings.options.on_request = on_request;
-    return run_server(&settings, settings.demo ? start_demo : NULL,
-                      settings.demo ? demo_stop : NULL);
+    int result = settings_read(&settings, FOR_SERVE, argc, argv);
+    if (result == 0)
+        result = check(&settings);
+    if (result == 0) {
+        demo_runs = settings.demo;
+        demo_tls = settings_want_tls(&settings) && strncmp(settings.listen.at[0], "plain:", 6) != 0;
+        settings.options.feed = true;
+        settings.options.on_open = on_open;
+        settings.options.on_message = on_message;
+        settings.options.on_request = on_request;
+        settings.prepare = access_apply;
+        access_options(&settings);
+        reload_init(&settings, FOR_SERVE, argc, argv);
+        result = run_server(&settings, on_started, on_stopped);
+    }
+    settings_clear(&settings);
+    return result < 0 ? EXIT_DONE : result;
 }

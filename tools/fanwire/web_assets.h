@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 struct web_asset {
-    const char *path;         /* "/" or "/app.js" */
+    const char *path;         /* "/", "/chat" or "/feed.js" */
     const char *content_type; /* the value of the header */
     const uint8_t *bytes;
     size_t bytes_count;

@@ -22,54 +22,39 @@ export function niceCeiling(value) {
   return factor * power;
 }
 
-const SAMPLE_MS = 500;
-const SAMPLES = 120; // one minute
+const SAMPLES = 60; // one a second
 
-/* Counts messages and draws how many there were per second, twice a second. */
+/* Draws a rate, once a second. */
 export class RateChart {
-  #counted = 0;
-  #total = 0;
-  #sampledAt = performance.now();
   #samples = new Array(SAMPLES).fill(0);
   #parts;
 
-  /* parts: the elements svg, now, max, total and text (what a screen reader is told). */
+  /* parts: the elements svg, now, max and text (what a screen reader is told). */
   constructor(parts) {
     this.#parts = parts;
-    setInterval(() => this.#sample(), SAMPLE_MS);
     this.#draw();
   }
 
-  count() {
-    this.#counted += 1;
-  }
-
-  #sample() {
-    const now = performance.now();
-    // Hidden pages are called late: a sample counts for the time that it really took.
-    const seconds = (now - this.#sampledAt) / 1000;
-    this.#samples.push(this.#counted / seconds);
-    this.#samples.shift();
-    this.#total += this.#counted;
-    this.#counted = 0;
-    this.#sampledAt = now;
+  /* The rate was this for so many seconds. */
+  push(rate, seconds) {
+    for (let i = Math.min(SAMPLES, Math.max(1, Math.round(seconds))); i > 0; i -= 1) {
+      this.#samples.push(rate);
+      this.#samples.shift();
+    }
     this.#draw();
   }
 
   #draw() {
-    const { svg, now, max, total, text } = this.#parts;
+    const { svg, now, max, text } = this.#parts;
     const { width, height } = svg.viewBox.baseVal;
     const highest = Math.max(...this.#samples);
     const ceiling = niceCeiling(highest);
     const line = linePath(this.#samples, width, height, 0, ceiling * 1.05);
+    const rate = Math.round(this.#samples[SAMPLES - 1]);
     svg.querySelector('.line').setAttribute('d', line);
     svg.querySelector('.area').setAttribute('d', `${line}L${width} ${height}L0 ${height}Z`);
-
-    // Over one second: the last two samples.
-    const rate = Math.round((this.#samples[SAMPLES - 1] + this.#samples[SAMPLES - 2]) / 2);
     now.textContent = rate.toLocaleString();
     max.textContent = ceiling.toLocaleString();
-    total.textContent = this.#total.toLocaleString();
     text.textContent =
       `Chart of the last minute: now ${rate} messages per second, highest ${Math.round(highest)}.`;
   }

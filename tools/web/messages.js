@@ -26,7 +26,17 @@ function shorten(text) {
   return text.length > TEXT_MAX ? `${text.slice(0, TEXT_MAX)}…` : text;
 }
 
-function itemOf({ data, at }) {
+function gapItem(topic) {
+  const item = document.createElement('li');
+  item.className = 'gap';
+  item.textContent = `Messages of ${topic} are missing here: the server does not hold them any more.`;
+  return item;
+}
+
+function itemOf({ topic, offset, data, at }) {
+  if (data === undefined) {
+    return gapItem(topic);
+  }
   const isText = typeof data === 'string';
   const item = document.createElement('li');
   const about = item.appendChild(document.createElement('span'));
@@ -34,7 +44,7 @@ function itemOf({ data, at }) {
   const bytes = isText ? new TextEncoder().encode(data).length : data.byteLength;
   about.className = 'about';
   about.textContent =
-    `${clock.format(at)} · ${isText ? 'text' : 'binary'}, ${bytes.toLocaleString()} bytes`;
+    `${clock.format(at)} · ${topic} ${offset.toLocaleString()} · ${isText ? 'text' : 'binary'}, ${bytes.toLocaleString()} bytes`;
   body.className = 'body';
   body.textContent = isText ? shorten(data) : hex(data);
   return item;
@@ -56,9 +66,19 @@ export class MessageList {
     this.#empty = empty;
   }
 
-  add(data) {
+  /* A message { topic, offset, data }. */
+  add(message) {
     this.#received += 1;
-    this.#waiting.push({ data, at: Date.now() });
+    this.#put({ ...message, at: Date.now() });
+  }
+
+  /* Messages of a topic are gone. */
+  addGap(topic) {
+    this.#put({ topic });
+  }
+
+  #put(entry) {
+    this.#waiting.push(entry);
     if (this.#waiting.length > SHOWN_MAX) {
       this.#waiting.shift();
     }

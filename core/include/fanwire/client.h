@@ -43,8 +43,9 @@ struct fw_client_options {
      * status       -errno of the connect (-ECONNREFUSED, -ETIMEDOUT, ...); FW_ERR_WS_REFUSED when
      *              the server answered with another status than 101 (redirects are not followed);
      *              FW_ERR_WS_ACCEPT and others when the answer is not what RFC 6455 wants;
-     *              FW_ERR_WS_NO_ANSWER; FW_ERR_CLOSED when the client stops. fw_status_text says it
-     *              in a sentence.
+     *              FW_ERR_WS_NO_ANSWER; FW_ERR_TLS_*, of which FW_ERR_TLS_CERT_HOST, _EXPIRED,
+     *              _SELF_SIGNED and _ISSUER say why the server was not trusted; FW_ERR_CLOSED when
+     *              the client stops. fw_status_text says it in a sentence.
      * response     the answer, when a whole head of one came; else NULL
      */
     void (*on_fail)(void *user, int status, const fw_response *response, void *context);
@@ -69,7 +70,7 @@ struct fw_client_options {
     uint32_t output_bytes_max;     /* what a connection may owe: 1 MiB */
     uint32_t connections_max;      /* all threads together: what RLIMIT_NOFILE allows */
     uint32_t connect_timeout_ms;   /* until the network connection: 5000 */
-    uint32_t handshake_timeout_ms; /* from there to the answer: 5000 */
+    uint32_t handshake_timeout_ms; /* from there, over TLS if it is wss, to the answer: 5000 */
     uint32_t
         ping_interval_ms; /* silence of the server's before a ping: 25000; FW_UNLIMITED: never */
     uint32_t pong_timeout_ms; /* 10000 */
@@ -78,6 +79,17 @@ struct fw_client_options {
     /* Memory for compression that remembers earlier messages, about 50 KiB and the server's 32 KiB
      * a connection, of all threads together; 0: each message is compressed alone. */
     uint64_t deflate_bytes_max;
+
+    /* wss. A server must show a certificate for the URL's host, by a CA of this file (PEM);
+     * default: by one that the system trusts. */
+    const char *tls_ca_file;
+    /* What to show a server that asks for a certificate, its intermediates behind it, and its key
+     * (PEM, both or none); default: nothing. */
+    const char *tls_cert_file;
+    const char *tls_key_file;
+    /* Any certificate of anybody is good: whoever stands in between reads and writes along. For
+     * trying out on one machine; the log says so. */
+    bool tls_insecure;
 };
 
 #define FW_CLIENT_OPTIONS                                                                          \
@@ -89,7 +101,9 @@ struct fw_client_options {
  * life.
  *
  * errors       FW_ERR_USAGE (an option is out of its range; the log says which), FW_ERR_ENGINE,
- *              -ENOTSUP (deflate, with a zlib that is not safe), -ENOMEM
+ *              -ENOTSUP (deflate, with a zlib that is not safe), FW_ERR_TLS_FILE,
+ *              FW_ERR_TLS_KEY_EXPOSED, FW_ERR_TLS_KEY_MISMATCH (the log says which file and why),
+ *              -ENOMEM
  */
 FW_PUBLIC int fw_client_create(const struct fw_client_options *options, fw_client **client_out);
 
@@ -133,13 +147,14 @@ struct fw_connect_options {
 /* Opens a connection; on_open or on_fail follows, on one of the client's threads (they take turns),
  * once the client runs. From a callback too: never from inside the call.
  *
- * url          "ws://HOST[:PORT][/PATH][?QUERY]", HOST a name or an address, "[::1]" for IPv6; or
+ * url          "ws://HOST[:PORT][/PATH][?QUERY]", HOST a name or an address, "[::1]" for IPv6; the
+ *              same with "wss:", which is over TLS 1.2 or 1.3; or
  *              "unix:/path/of/socket[:/PATH[?QUERY]]". A name is looked up before the call returns,
  *              which may take seconds: from a callback give an address.
  * options      NULL for none
- * errors       FW_ERR_URL, -EPROTONOSUPPORT (wss: this build has no TLS for clients), FW_ERR_ABSENT
- *              (the name has no address), -EAGAIN (its look-up got no answer), FW_ERR_USAGE (a
- *              string holds what a request must not), FW_ERR_LIMIT (the request is over 8 KiB),
+ * errors       FW_ERR_URL, FW_ERR_ABSENT (the name has no address), -EAGAIN (its look-up got no
+ *              answer), FW_ERR_USAGE (a string holds what a request must not), FW_ERR_LIMIT (the
+ *              request is over 8 KiB), FW_ERR_TLS_FILE (wss: the system has no CA certificates),
  *              FW_ERR_CLOSED (the client stops), -ENOMEM; nothing follows then
  * thread       any
  */

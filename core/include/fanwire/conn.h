@@ -74,6 +74,9 @@ FW_PUBLIC const char *fw_request_header(const fw_request *request, const char *n
 FW_PUBLIC const char *fw_request_query(const fw_request *request, const char *name,
                                        size_t *bytes_out);
 
+/* The whole query, what follows '?', as sent: it may hold a token. Not terminated. */
+FW_PUBLIC const char *fw_request_query_text(const fw_request *request, size_t *bytes_out);
+
 /* The body of a POST; NULL when there is none. */
 FW_PUBLIC const void *fw_request_body(const fw_request *request, size_t *bytes_out);
 

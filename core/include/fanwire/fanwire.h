@@ -22,11 +22,13 @@
 #define FANWIRE_FANWIRE_H
 
 #include <fanwire/version.h>
+#include <fanwire/access.h>
 #include <fanwire/status.h>
 #include <fanwire/types.h>
 #include <fanwire/conn.h>
 #include <fanwire/pubsub.h>
 #include <fanwire/server.h>
+#include <fanwire/token.h>
 #include <fanwire/client.h>
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef FANWIRE_SERVER_H
 #define FANWIRE_SERVER_H
 
+#include <fanwire/access.h>
 #include <fanwire/types.h>
 
 #ifdef __cplusplus
@@ -84,7 +85,7 @@ struct fw_server_options {
      * all workers together. 0, and for connections beyond it: each message is compressed alone. */
     uint64_t deflate_bytes_max;
 
-    /* While all listeners are loopback addresses or paths, a request's Host must be localhost,
+    /* While all listeners are loopback addresses (paths aside), a request's Host must be localhost,
      * 127.0.0.0/8, [::1] or one of these names, else it is answered 421: a page whose name was made
      * to resolve to 127.0.0.1 must not get in. NULL-terminated; "feed.example.com", with "*." in
      * front for any name below a domain, or "*". */
@@ -113,6 +114,31 @@ struct fw_server_options {
     /* What topics whose names begin so have of their own; the longest prefix counts. */
     const struct fw_topic_settings *topic_settings;
     size_t topic_settings_count;
+    /* Says who sends a request that carries no token for the server's policy (access.h): a
+     * WebSocket handshake, or a request for a topic or for figures. False: no opinion, the policy's
+     * anonymous rights hold. True: the program calls fw_authorization_grant or _refuse, now or
+     * later, from any thread; the request waits meanwhile, and is readable only until the return.
+     */
+    bool (*on_authorize)(fw_authorization *authorization, const fw_request *request, void *context);
+    uint32_t authorize_timeout_ms; /* then it is answered 503: 5000 */
+
+    /* Limits by a client's address (an IPv6 one's /64), and for each connection; 0: none. */
+    uint32_t address_connections_max;
+    uint32_t address_accepts_per_s;
+    uint32_t address_accepts_burst; /* 1 at least */
+    uint32_t messages_per_s;        /* of a client: WebSocket messages, published bodies */
+    uint32_t messages_burst;        /* 1 at least */
+    uint32_t message_bytes_per_s;
+
+    /* fw_server_stop closes connections one after the other over this time, each with a hint in its
+     * close reason ("retry_ms=12345", spread at random up to 30 s, or this time when it is longer),
+     * so that they do not all come back at once. 0: all at once, without a hint. */
+    uint32_t drain_time_ms;
+
+    /* Proxies of ours, "10.0.0.0/8" or one address each, NULL-terminated, at most 32: their
+     * connections are not limited by their address, and WebSockets that come through them count for
+     * the client that X-Forwarded-For names (the right-most address that is not ours). */
+    const char *const *trusted_proxies;
 };
 
 #define FW_UNLIMITED   UINT32_MAX
@@ -134,8 +160,10 @@ struct fw_server_options {
  */
 FW_PUBLIC int fw_server_create(const struct fw_server_options *options, fw_server **server_out);
 
-/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. May
- * be called up to 16 times before the server runs. With "plain:" before it there is no TLS here.
+/* Listens on an address: "HOST:PORT", "[HOST]:PORT" or "unix:/path"; port 0 takes a free one. With
+ * "plain:" before it there is no TLS here. "fd:N" takes a socket that somebody opened for us
+ * (systemd's socket activation); it is the server's from then on, and is closed but not shut down:
+ * the opener goes on listening. May be called up to 16 times before the server runs.
  *
  * errors       FW_ERR_ADDRESS, FW_ERR_LIMIT, -errno of socket, bind or listen
  */
@@ -186,6 +214,10 @@ struct fw_server_stats {
     uint64_t messages_delivered; /* published messages times their subscribers */
     uint64_t slow_closed;        /* closed with 1013: their budget was used up */
     uint64_t deflate_bytes;      /* of deflate_bytes_max, what connections were promised by now */
+    uint64_t address_full;       /* connections dropped: their address had too many */
+    uint64_t address_fast;       /* connections dropped: their address came too fast */
+    uint64_t rate_limited;       /* messages refused: their connection was too fast */
+    uint64_t connection_bytes;   /* of connections\' own state, queues and buffers not counted */
     uint64_t tls_connections;    /* of the connections, those with TLS */
     uint64_t tls_handshakes;     /* done, ever */
     uint64_t tls_resumed;        /* of these, by a ticket */
@@ -206,6 +238,11 @@ struct fw_server_stats {
     uint64_t input_bytes;
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
+
+/* How long a worker has not come round although it was asked to, the longest of all; and asks each
+ * of them anew. Called once a second it is a watchdog: beyond 1000 something holds a worker up, be
+ * it a callback that blocks. 0 before the start and after the stop. Thread: any one at a time. */
+FW_PUBLIC uint32_t fw_server_stalled_ms(fw_server *server);
 
 /* Open connections of one worker, for those who look at the placement. */
 FW_PUBLIC uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker);

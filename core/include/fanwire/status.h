@@ -118,7 +118,25 @@ extern "C" {
     /* TLS: our own files */                                                                       \
     X(FW_ERR_TLS_FILE, -10331, 0, "a certificate or key file cannot be used")                      \
     X(FW_ERR_TLS_KEY_EXPOSED, -10332, 0, "a key file can be read or written by others")            \
-    X(FW_ERR_TLS_KEY_MISMATCH, -10333, 0, "a key does not belong to its certificate")
+    X(FW_ERR_TLS_KEY_MISMATCH, -10333, 0, "a key does not belong to its certificate")              \
+    /* credentials and rights (RFC 6750, RFC 7515, RFC 7519) */                                    \
+    X(FW_ERR_KEY, -10401, 0, "a key is a JWK, a JWK set, PEM, or a secret of 32 octets or more")   \
+    X(FW_ERR_CREDENTIAL, -10402, 401, "this needs a credential")                                   \
+    X(FW_ERR_CREDENTIAL_WRONG, -10403, 401, "the credential is not valid")                         \
+    X(FW_ERR_CREDENTIAL_TWICE, -10404, 400, "more than one credential was sent")                   \
+    X(FW_ERR_FORBIDDEN, -10405, 403, "the credential does not allow this")                         \
+    X(FW_ERR_TOKEN_MALFORMED, -10406, 401, "the token is not a JSON Web Token of at most 8 KiB")   \
+    X(FW_ERR_TOKEN_ALGORITHM, -10407, 401, "the token's algorithm is not that of its key")         \
+    X(FW_ERR_TOKEN_KEY, -10408, 401, "the token's key is not known here")                          \
+    X(FW_ERR_TOKEN_SIGNATURE, -10409, 401, "the token's signature is wrong")                       \
+    X(FW_ERR_TOKEN_CLAIM, -10410, 401, "a claim of the token's is missing or malformed")           \
+    X(FW_ERR_TOKEN_EXPIRED, -10411, 401, "the token has expired")                                  \
+    X(FW_ERR_TOKEN_EARLY, -10412, 401, "the token is not valid yet")                               \
+    X(FW_ERR_TOKEN_AUDIENCE, -10413, 401, "the token is for another audience")                     \
+    X(FW_ERR_TOKEN_ISSUER, -10414, 401, "the token has another issuer")                            \
+    X(FW_ERR_COOKIE_ORIGIN, -10415, 403, "a cookie counts only from an origin that may connect")   \
+    X(FW_ERR_RATE, -10416, 429, "this comes faster than the limit")                                \
+    X(FW_ERR_WS_RATE, -10417, 1008, "messages come faster than the limit")
 
 enum fw_status {
     FW_OK = 0,

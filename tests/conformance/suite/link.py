@@ -24,6 +24,7 @@ class Link:
     """A connected socket.
 
     tls         an ssl.SSLContext, or None; with a context, handshake() comes first
+    host        the server's name; None when the peer is the client
     """
 
     def __init__(self, connected, tls=None, host=None):
@@ -34,7 +35,9 @@ class Link:
         self.tls = None
         if tls:
             self.coming, self.going = ssl.MemoryBIO(), ssl.MemoryBIO()
-            self.tls = tls.wrap_bio(self.coming, self.going, server_hostname=host)
+            self.tls = tls.wrap_bio(
+                self.coming, self.going, server_side=host is None, server_hostname=host
+            )
         self.pieces = collections.deque()
         self.unsent = 0
         self.sendable = asyncio.Event()

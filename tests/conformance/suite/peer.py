@@ -10,6 +10,8 @@ import shlex
 import signal
 import socket
 import ssl
+import subprocess
+import tempfile
 import urllib.parse
 
 from . import link
@@ -134,11 +136,36 @@ class Server:
             return None
 
 
-class Client:
-    """A client under test: a command that is given a URL, connects and echoes until it is closed."""
+class Certificate:
+    """A certificate for 127.0.0.1 that is its own CA, in files of its own, from the openssl command."""
 
-    def __init__(self, command):
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="fanwire-conformance-")
+        self.file = os.path.join(self.folder.name, "certificate.pem")
+        key = os.path.join(self.folder.name, "key.pem")
+        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                   "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1",
+                   "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.file]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Missing(f"openssl makes no certificate: {error}") from error
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.file, key)
+
+
+class Client:
+    """A client under test: a command that is given a URL, connects and echoes until it is closed.
+
+    certificate     with one, over TLS; the command's {ca} becomes its file
+    """
+
+    def __init__(self, command, certificate=None):
         self.command = shlex.split(command)
+        self.certificate = certificate  # its files live as long as it
+        self.tls = certificate.context if certificate else None
+        if certificate:
+            self.command = [word.replace("{ca}", certificate.file) for word in self.command]
         if not any("{url}" in word for word in self.command):
             raise Unusable("the client's command needs a {url}")
 
@@ -153,12 +180,14 @@ class Client:
         """Starts the client against a listener of its own and plays on the connection it makes."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
-            process = await self.run(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+            scheme = "wss" if self.tls else "ws"
+            process = await self.run(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/")
             connection = None
             try:
                 async with asyncio.timeout(START_SECONDS * patience):
                     accepted, _ = await asyncio.get_running_loop().sock_accept(listener)
-                connection = link.Link(accepted)
+                    connection = link.Link(accepted, self.tls)
+                    await connection.handshake()
                 return await play(connection)
             finally:
                 if connection:

@@ -62,6 +62,10 @@ export async function launchBrowser({ ca } = {}) {
 export async function openPage(browser, url, { width = 1280, height = 900 } = {}) {
   const page = await browser.newPage();
   page.complaints = [];
+  await page.evaluateOnNewDocument(() => {
+    document.addEventListener('securitypolicyviolation', (event) =>
+      console.error(`the policy forbids ${event.violatedDirective}: ${event.blockedURI}`));
+  });
   page.on('pageerror', (error) => page.complaints.push(error.message));
   page.on('console', (message) => {
     if (message.type() === 'error' && !message.location().url?.endsWith('/demo.json')) {

@@ -2,7 +2,9 @@
 """python_server.py: a WebSocket server written with Python's `websockets`: sends each line of its input,
 as JSON, to the one client that connects, and prints what comes back.
 
-    python_server.py
+    python_server.py [CERTIFICATE KEY]
+
+With files of a certificate it is over TLS.
 
 Prints {"port": N}, {"open": true}, then {"type": "text"|"binary", "base64": "..."} for each message, at
 the end {"closed": CODE}. The input's end closes the connection with 1000.
@@ -13,6 +15,7 @@ SPDX-License-Identifier: Apache-2.0
 import asyncio
 import base64
 import json
+import ssl
 import sys
 
 import websockets
@@ -54,7 +57,11 @@ async def main():
     async def handle(socket, *_):
         await serve(socket, done)
 
-    async with websockets.serve(handle, "127.0.0.1", 0, max_size=None) as server:
+    tls = None
+    if len(sys.argv) == 3:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(sys.argv[1], sys.argv[2])
+    async with websockets.serve(handle, "127.0.0.1", 0, max_size=None, ssl=tls) as server:
         say(port=server.sockets[0].getsockname()[1])
         await done
 

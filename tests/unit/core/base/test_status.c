@@ -46,6 +46,8 @@ Test(status, keeps_the_values_that_programs_were_compiled_with)
     cr_assert_eq(FW_ERR_WS_CONTROL_FLOOD, -10218);
     cr_assert_eq(FW_ERR_TLS_ENDED, -10301);
     cr_assert_eq(FW_ERR_TLS_KEY_MISMATCH, -10333);
+    cr_assert_eq(FW_ERR_KEY, -10401);
+    cr_assert_eq(FW_ERR_WS_RATE, -10417);
 }
 
 Test(status, gives_every_code_a_value_of_its_own_under_the_errno_values)

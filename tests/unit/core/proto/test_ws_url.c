@@ -48,6 +48,24 @@ Test(ws_url, takes_good_ones_apart)
     }
 }
 
+/* What a certificate must be for: RFC 6066, section 3, has no dot at the end of a name. */
+Test(ws_url, gives_the_name_that_a_certificate_is_for)
+{
+    static const struct {
+        const char *text;
+        const char *name;
+    } cases[] = {
+        {"wss://Example.com:8443/", "Example.com"}, {"wss://example.com./", "example.com"},
+        {"wss://192.0.2.7", "192.0.2.7"},           {"wss://[2001:db8::1]:8443/", "2001:db8::1"},
+        {"unix:/run/feed.sock", "localhost"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fw_ws_url url;
+        cr_assert_eq(fw_ws_url_parse(cases[i].text, &url), 0, "%s", cases[i].text);
+        cr_assert_str_eq(url.name, cases[i].name);
+    }
+}
+
 Test(ws_url, refuses_what_is_not_sure)
 {
     static const char *const cases[] = {

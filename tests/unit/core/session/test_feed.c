@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "base/limits.h"
+#include "support/fail_mem.h"
 #include "support/fake_host.h"
 
 #include <criterion/criterion.h>
@@ -242,6 +243,81 @@ Test(feed, answers_503_when_the_server_has_no_room_for_a_topic)
     fake_host_handshake(&fake, "/topics/a", "");
     cr_assert_eq(status_of(&fake), 503u);
     cr_assert_not_null(strstr(fake_host_sent(&fake), "Retry-After: 1\r\n"));
+}
+
+/* ---- the busiest topics ---------------------------------------------------------------------- */
+
+Test(feed, lists_the_busiest_topics_first_and_the_sums_of_all)
+{
+    cr_assert_eq(fw_session_subscribe(&fake.session, fw_bytes_of("quiet")), 0);
+    cr_assert_eq(fw_session_subscribe(&fake.session, fw_bytes_of("busy")), 0);
+    fake_host_publish(&fake, "quiet", "x", 1);
+    fake_host_publish(&fake, "busy", "x", 1);
+    fake_host_publish(&fake, "busy", "x", 1);
+    fw_session_unsubscribe_all(&fake.session);
+    cr_assert_eq(fw_session_subscribe(&fake.session, fw_bytes_of("quiet")), 0);
+    fake.topics[0]->owed = 5;
+    fake.host.now_ms = 1234567;
+    cr_assert_eq(ask(&fake, "GET", "/debug/topics", "", ""), 200u);
+    cr_assert_str_eq(body_of(&fake),
+                     "{\"at_ms\":1234567,\"count\":2,\"messages\":3,\"owed\":7,"
+                     "\"subscribers\":{\"ws\":1,\"sse\":0,\"longpoll\":0},\"topics\":["
+                     "{\"topic\":\"busy\",\"epoch\":\"abc\",\"offset\":2,"
+                     "\"subscribers\":{\"ws\":0,\"sse\":0,\"longpoll\":0}},"
+                     "{\"topic\":\"quiet\",\"epoch\":\"abc\",\"offset\":1,"
+                     "\"subscribers\":{\"ws\":1,\"sse\":0,\"longpoll\":0}}]}\n");
+    cr_assert_not_null(strstr(fake_host_sent(&fake), "Cache-Control: no-store\r\n"));
+    cr_assert_eq(ask(&fake, "HEAD", "/debug/topics", "", ""), 200u);
+    cr_assert_str_eq(body_of(&fake), "");
+}
+
+Test(feed, lists_no_topics_where_there_are_none)
+{
+    cr_assert_eq(ask(&fake, "GET", "/debug/topics", "", ""), 200u);
+    cr_assert_not_null(strstr(body_of(&fake), "\"count\":0,"));
+    cr_assert_not_null(strstr(body_of(&fake), "\"topics\":[]}\n"));
+}
+
+/* The widest of everything fits what was set aside for it. */
+static void fill_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+{
+    (void)session;
+    memset(busiest_out, 0xff, sizeof *busiest_out);
+    busiest_out->count = FW_BUSIEST_MAX;
+    for (unsigned i = 0; i < FW_BUSIEST_MAX; i++) {
+        busiest_out->order[i] = (uint8_t)i;
+        memset(busiest_out->topics[i].name, 'n', FW_TOPIC_NAME_BYTES_MAX);
+        busiest_out->topics[i].name[FW_TOPIC_NAME_BYTES_MAX] = '\0';
+    }
+}
+
+Test(feed, has_room_for_the_longest_list_of_topics)
+{
+    struct fw_session_upward up = *fake.host.up;
+    up.busiest = fill_busiest;
+    fake.host.up = &up;
+    fake.host.now_ms = UINT64_MAX;
+    cr_assert_eq(ask(&fake, "GET", "/debug/topics", "", ""), 200u);
+    size_t count = strlen(body_of(&fake));
+    cr_assert_gt(count, 100u * 260u);
+    cr_assert_str_eq(body_of(&fake) + count - 4, "}]}\n");
+}
+
+Test(feed, refuses_to_list_topics_when_there_is_no_memory)
+{
+    bool failed = true;
+    for (unsigned k = 1; failed; k++) {
+        struct fake_host host;
+        fake_host_init(&host);
+        fail_mem_at(k, FAIL_ONCE);
+        unsigned status = ask(&host, "GET", "/debug/topics", "", "");
+        failed = fail_mem_off();
+        /* The answer itself may fail: then the connection ends without one. */
+        cr_assert(status == 200 || status == 503 || (status == 0 && (host.shut || host.gone)),
+                  "k %u: %u", k, status);
+        cr_assert(failed || status == 200);
+        fake_host_clear(&host);
+    }
 }
 
 /* ---- health, and what is no resource of ours ------------------------------------------------- */

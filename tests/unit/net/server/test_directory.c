@@ -433,3 +433,38 @@ Test(directory, gives_listeners_of_all_threads_one_order_without_gaps, .timeout 
     cr_assert_eq(info_of(rig, "a").subscribers, 0u);
     rig_destroy(rig);
 }
+
+/* ---- all topics ------------------------------------------------------------------------------ */
+
+Test(directory, lists_the_busiest_topics_of_all_shards)
+{
+    struct rig *rig = rig_create(10000);
+    struct fw_busiest *busiest = malloc(sizeof *busiest);
+    struct fw_subscription subscriptions[2];
+    fw_directory_busiest(&rig->directory, busiest);
+    cr_assert_eq(busiest->all, 0u);
+    for (unsigned i = 0; i < 300; i++) {
+        char name[16];
+        sprintf(name, "t%u", i);
+        cr_assert_eq(publish(rig, name), 0);
+    }
+    subscribe(rig, 0, "t7", &subscriptions[0]);
+    subscribe(rig, 2, "t7", &subscriptions[1]);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(publish(rig, "t7"), 0);
+    fw_directory_busiest(&rig->directory, busiest);
+    cr_assert_eq(busiest->all, 300u);
+    cr_assert_eq(busiest->count, FW_BUSIEST_MAX);
+    cr_assert_eq(busiest->messages, 303u);
+    cr_assert_eq(busiest->owed, 6u);
+    cr_assert_eq(busiest->subscribers_by[FW_TRANSPORT_WS], 2u);
+    const struct fw_busy_topic *first = &busiest->topics[busiest->order[0]];
+    cr_assert_str_eq(first->name, "t7");
+    cr_assert_eq(first->offset, 4u);
+    cr_assert_eq(first->epoch, info_of(rig, "t7").epoch);
+    cr_assert_eq(first->subscribers_by[FW_TRANSPORT_WS], 2u);
+    for (unsigned i = 0; i < 2; i++)
+        fw_directory_unsubscribe(&rig->directory, i * 2, 1000, &subscriptions[i]);
+    free(busiest);
+    rig_destroy(rig);
+}

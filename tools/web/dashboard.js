@@ -1,30 +1,29 @@
-/* app.js: puts the page together: the forms, the feeds, the chart, the ticker.
+/* dashboard.js: puts the page at / together: the server's figures, and the forms.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-import { Feed } from './feed.js';
+import { publish } from './credential.js';
+import { Feed, stateShower } from './feed.js';
 import { MessageList } from './messages.js';
+import { Overview } from './overview.js';
 import { RateChart } from './chart.js';
-import { Ticker } from './ticker.js';
 import { parseTopic, parseTopics, topicsPath } from './topics.js';
 
 const byId = (id) => document.getElementById(id);
 
-const rate = new RateChart({
-  svg: byId('rate-chart'),
-  now: byId('rate-now'),
-  max: byId('rate-max'),
-  total: byId('rate-total'),
-  text: byId('rate-text'),
+/* What the server says of itself. */
+
+const chart = new RateChart({
+  svg: byId('rate-chart'), now: byId('rate-now'), max: byId('rate-max'), text: byId('rate-text'),
 });
 
-/* Shows a feed's state in its element. */
-function stateShower(element) {
-  return (state, sentence) => {
-    element.dataset.state = state;
-    element.textContent = sentence;
-  };
-}
+const overviewIds = {
+  deliveries: 'deliveries', count: 'topics-count', ws: 'subscribers-ws', sse: 'subscribers-sse',
+  longpoll: 'subscribers-longpoll', rows: 'topics-rows', more: 'topics-more', slowRows: 'slow-rows',
+  slowTable: 'slow-table', slowCount: 'slow-count', refusal: 'refusal',
+};
+const overviewParts = Object.entries(overviewIds).map(([name, id]) => [name, byId(id)]);
+new Overview(Object.fromEntries(overviewParts), (rate, seconds) => chart.push(rate, seconds));
 
 /* Subscribe. */
 
@@ -32,16 +31,21 @@ const topicsField = byId('subscribe-topics');
 const stopButton = byId('subscribe-stop');
 const messages = new MessageList(byId('messages'), byId('messages-count'), byId('messages-empty'));
 const showState = stateShower(byId('subscribe-state'));
-const feed = new Feed(
-  (state, sentence) => {
+const feed = new Feed({
+  onState(state, sentence) {
     showState(state, sentence);
     stopButton.disabled = state === 'idle';
+    if (state === 'idle') {
+      byId('subscribe-position').textContent = '';
+    }
   },
-  (data) => {
-    rate.count();
-    messages.add(data);
+  onMessage: (message) => messages.add(message),
+  onGap: (topic) => messages.addGap(topic),
+  onPositions(positions) {
+    byId('subscribe-position').textContent = positions.size === 1
+      ? `since=${[...positions.values()][0]}` : `the positions of ${positions.size} topics`;
   },
-);
+});
 
 function subscribe(text) {
   let topics;
@@ -78,6 +82,18 @@ byId('messages-pause').addEventListener('click', (event) => {
 
 byId('messages-clear').addEventListener('click', () => messages.clear());
 
+/* Subscribes to what the address names; a link of the list of topics changes it. */
+function subscribeToShared() {
+  const shared = location.hash.slice(1);
+  if (shared) {
+    topicsField.value = shared.split(',').join(', ');
+    subscribe(shared);
+  }
+}
+
+addEventListener('hashchange', subscribeToShared);
+subscribeToShared();
+
 /* Publish. */
 
 const publishForm = byId('publish-form');
@@ -90,25 +106,13 @@ function showPublished(text, failed) {
   publishResult.textContent = text;
 }
 
-async function publish(topic, text) {
-  const response = await fetch(topicsPath([topic]), {
-    method: 'POST',
-    headers: { 'Content-Type': 'text/plain; charset=utf-8' },
-    body: text,
-  });
-  const answer = await response.text();
-  if (!response.ok) {
-    throw new Error(`${response.status} ${response.statusText}: ${answer.trim()}`);
-  }
-  return JSON.parse(answer);
-}
-
 publishForm.addEventListener('submit', async (event) => {
   event.preventDefault();
   try {
     const topic = parseTopic(publishTopic.value);
-    const { offset, receivers } = await publish(topic, publishText.value);
-    const people = receivers === 1 ? '1 receiver' : `${receivers} receivers`;
+    const { offset, receivers } = await publish(
+      topicsPath([topic]), publishText.value, 'text/plain; charset=utf-8');
+    const people = receivers === 1 ? '1 receiver' : `${receivers.toLocaleString()} receivers`;
     showPublished(`Published to ${topic}, offset ${offset}: ${people}.`, false);
     publishText.select();
   } catch (error) {
@@ -130,34 +134,3 @@ function showShell() {
 
 publishTopic.addEventListener('input', showShell);
 showShell();
-
-/* The demo feed, where the server has one: /demo.json says which topics it writes. */
-
-async function startTicker() {
-  const response = await fetch('/demo.json');
-  if (!response.ok) {
-    return;
-  }
-  const { topics } = await response.json();
-  if (topics.length === 0) {
-    return;
-  }
-  const ticker = new Ticker(byId('ticker-rows'), topics.map((name) => name.replace(/^ticker\./, '')));
-  byId('ticker').hidden = false;
-  byId('main').classList.add('with-ticker');
-  const tickerFeed = new Feed(stateShower(byId('ticker-state')), (data) => {
-    rate.count();
-    if (typeof data === 'string') {
-      ticker.take(data);
-    }
-  });
-  tickerFeed.open(topics);
-}
-
-startTicker();
-
-const shared = location.hash.slice(1);
-if (shared) {
-  topicsField.value = shared.split(',').join(', ');
-  subscribe(shared);
-}

@@ -1,0 +1,83 @@
+/* test_log.c: log lines of the command (tools/fanwire/log.c): one line each, whatever is in them.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+#include "base/log.h"
+#include "tools/fanwire/log.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <string.h>
+
+#define STAMP "2026-11-21T15:00:00.000Z"
+
+/* Writes a line with one octet in it. */
+static const char *line_with(unsigned octet, bool json)
+{
+    static char out[256];
+    const char line[] = {'a', (char)octet, 'b', '\0'};
+    size_t count = log_format_line(json, STAMP, FW_LEVEL_WARN, line, out, sizeof out);
+    cr_assert_eq(count, strlen(out));
+    return out;
+}
+
+Test(log, has_no_octet_in_a_text_line_that_could_end_or_colour_it)
+{
+    for (unsigned octet = 1; octet < 256; octet++) {
+        const char *line = line_with(octet, false);
+        size_t count = strlen(line);
+        cr_assert_eq(line[count - 1], '\n');
+        for (size_t i = 0; i + 1 < count; i++)
+            cr_assert(line[i] >= 0x20 && line[i] < 0x7f, "octet %u became %d", octet, line[i]);
+    }
+}
+
+/* Each line is one JSON object on one line, and says what was said. */
+Test(log, is_json_for_every_octet)
+{
+    for (unsigned octet = 1; octet < 256; octet++) {
+        const char *line = line_with(octet, true);
+        json_error_t error;
+        json_t *parsed = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+        cr_assert_not_null(parsed, "octet %u: %s in %s", octet, error.text, line);
+        cr_assert_eq(json_object_size(parsed), 3u);
+        const char *message = json_string_value(json_object_get(parsed, "message"));
+        if (octet < 0x80)
+            cr_assert_eq((unsigned char)message[1], octet);
+        cr_assert_eq(message[0], 'a');
+        cr_assert_eq(message[strlen(message) - 1], 'b');
+        cr_assert_eq(strchr(line, '\n'), line + strlen(line) - 1);
+        json_decref(parsed);
+    }
+}
+
+/* What strangers sent comes through fw_log_quote: both ways together. */
+Test(log, is_one_line_for_every_octet_that_a_stranger_sends)
+{
+    for (unsigned octet = 0; octet < 256; octet++) {
+        char quoted[64];
+        char out[256];
+        uint8_t sent[3] = {'a', (uint8_t)octet, 'b'};
+        fw_log_quote((struct fw_bytes){sent, 3}, quoted, sizeof quoted);
+        for (int json = 0; json < 2; json++) {
+            log_format_line(json, STAMP, FW_LEVEL_WARN, quoted, out, sizeof out);
+            cr_assert_eq(strchr(out, '\n'), out + strlen(out) - 1, "octet %u", octet);
+            cr_assert_null(strchr(out, 0x1b));
+        }
+    }
+}
+
+Test(log, cuts_what_is_too_long_and_stays_json)
+{
+    char line[2000];
+    char out[300];
+    memset(line, '\n', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    for (size_t room = 128; room <= sizeof out; room++) {
+        size_t count = log_format_line(true, STAMP, FW_LEVEL_INFO, line, out, room);
+        cr_assert_lt(count, room);
+        json_t *parsed = json_loads(out, 0, NULL);
+        cr_assert_not_null(parsed, "in %zu: %s", room, out);
+        json_decref(parsed);
+    }
+}

@@ -1,0 +1,227 @@
+#!/usr/bin/env node
+/* access.mjs: credentials, settings and operation of `fanwire serve`, from outside.
+ *
+ * SPDX-License-Identifier: Apache-2.0
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { atEnd, check, eventually, run } from './support/checks.mjs';
+import { engines, program, runToEnd, startServer } from './support/server.mjs';
+
+const folder = mkdtempSync(join(tmpdir(), 'fanwire-access-'));
+atEnd(() => rmSync(folder, { recursive: true, force: true }));
+
+function file(name, text) {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+function fanwire(...args) {
+  return runToEnd(args);
+}
+
+function token(key, ...flags) {
+  const { status, stdout, stderr } = fanwire('token', '--key', key, ...flags);
+  assert.equal(status, 0, stderr);
+  return stdout.trim();
+}
+
+/* By curl: it does not keep its connections. */
+function fetchStatus(server, path, flags) {
+  const { stdout } = spawnSync('curl', ['-s', '-m', '10', '-i', ...flags, `${server.url}${path}`],
+    { encoding: 'utf8' });
+  const found = /^HTTP\/1\.1 (\d+)/.exec(stdout);
+  return { status: found ? Number(found[1]) : 0, text: stdout };
+}
+
+function status(server, path, ...flags) {
+  return fetchStatus(server, path, flags).status;
+}
+
+const secret = file('secret', 'correct horse battery staple 123\n');
+const hash = spawnSync('openssl', ['passwd', '-6', 'wonder'], { encoding: 'utf8' }).stdout.trim();
+const passwords = file('passwords', `# names\nalice:${hash}:a.*:news chat\n`);
+
+await run(async () => {
+  await check('a key pair is made, the private half for its owner alone, and never over another', () => {
+    for (const kind of ['es256', 'eddsa']) {
+      const key = join(folder, `${kind}.jwk`);
+      assert.equal(fanwire('token', '--new-key', kind, '--key', key, '--id', kind).status, 0);
+      assert.equal(statSync(key).mode & 0o777, 0o600);
+      assert.ok(!('d' in JSON.parse(readFileSync(`${key}.pub`, 'utf8'))));
+      assert.equal(fanwire('token', '--new-key', kind, '--key', key).status, 1);
+      assert.equal(fanwire('token', '--key', `${key}.pub`).status, 1, 'it cannot sign');
+    }
+  });
+
+  for (const engine of (await engines()).working) {
+    const server = await startServer(['serve', '--engine', engine, '--log-format', 'text',
+      '--token-key', secret, '--token-key', join(folder, 'eddsa.jwk.pub'),
+      '--password-file', passwords, '--anonymous-subscribe', 'public.*']);
+    const bearer = ['-H', `Authorization: Bearer ${token(join(folder, 'eddsa.jwk'),
+      '--publish', 'news', '--observe')}`];
+
+    await check(`${engine}: publishing wants a credential that allows it`, async () => {
+      assert.equal(status(server, '/topics/news', '-d', 'x'), 401);
+      assert.equal(status(server, '/topics/news', '-d', 'x', ...bearer), 202);
+      assert.equal(status(server, '/topics/other', '-d', 'x', ...bearer), 403);
+      assert.equal(status(server, '/topics/news', '-d', 'x', '-H', 'Authorization: Bearer x'), 401);
+    });
+
+    await check(`${engine}: a name and a password do, again and again`, async () => {
+      for (let i = 0; i < 3; i++)
+        assert.equal(status(server, '/topics/news', '-d', 'x', '-u', 'alice:wonder'), 202);
+      assert.equal(status(server, '/topics/x', '-d', 'x', '-u', 'alice:wonder'), 403);
+      for (const wrong of ['alice:wonde', 'alice:', 'alice:wonderr', 'Alice:wonder', 'bob:wonder', ':'])
+        assert.equal(status(server, '/topics/news', '-d', 'x', '-u', wrong), 401, wrong);
+      const { text } = fetchStatus(server, '/topics/news', ['-d', 'x']);
+      assert.match(text, /WWW-Authenticate: Basic/);
+    });
+
+    await check(`${engine}: figures are for who may observe`, async () => {
+      assert.equal(status(server, '/metrics'), 401);
+      assert.equal(status(server, '/metrics', '-u', 'alice:wonder'), 403);
+      const { text } = fetchStatus(server, '/metrics', bearer);
+      assert.match(text, /^fanwire_connections \d+$/m);
+    });
+
+    await check(`${engine}: the log has no credential in it`, async () => {
+      status(server, '/topics/news?token=eyJsecret', '-d', 'x');
+      status(server, '/topics/news', '-d', 'x', '-u', 'alice:secretpassword');
+      await eventually('it is logged', () => /answered 401/.test(server.output()));
+      assert.doesNotMatch(server.output(), /eyJ|secretpassword|Bearer |Basic /);
+    });
+    assert.equal(await server.stop(), 0);
+  }
+
+  /* ---- the hook ---- */
+  const asked = [];
+  const hook = http.createServer((request, response) => {
+    let body = '';
+    request.on('data', (bytes) => { body += bytes; });
+    request.on('end', () => {
+      const question = JSON.parse(body);
+      asked.push(question);
+      const cookie = question.headers.cookie ?? '';
+      const answers = {
+        'sid=good': [200, JSON.stringify({ subject: 'u', subscribe: ['*'], publish: 'news' })],
+        'sid=odd': [200, '{"publish":"a**"}'],
+        'sid=text': [200, 'hello'],
+        'sid=huge': [200, `"${'a'.repeat(100000)}"`],
+        'sid=fails': [500, ''],
+        'sid=moved': [302, ''],
+      };
+      const [code, text] = answers[cookie] ?? [403, ''];
+      if (cookie === 'sid=never')
+        return;
+      response.writeHead(code, { Location: 'http://127.0.0.1:1/' });
+      response.end(text);
+    });
+  });
+  await new Promise((resolve) => { hook.listen(0, '127.0.0.1', resolve); });
+  const server = await startServer(['serve', '--auth-timeout', '1',
+    '--auth-url', `http://127.0.0.1:${hook.address().port}/who`]);
+  await check('a service decides, and one that does not work lets nobody in', async () => {
+    const rows = { good: 202, odd: 500, text: 503, huge: 503, fails: 503, moved: 503, never: 503, x: 403 };
+    for (const [name, expected] of Object.entries(rows)) {
+      const got = await statusAsync(server, '/topics/news?a=b', `sid=${name}`);
+      assert.equal(got, expected, name);
+    }
+    assert.deepEqual(
+      { method: asked[0].method, path: asked[0].path, query: asked[0].query },
+      { method: 'POST', path: '/topics/news', query: 'a=b' });
+  });
+  await check('nobody waits for who waits for the service', async () => {
+    const slow = Array.from({ length: 20 }, () => statusAsync(server, '/topics/news', 'sid=never'));
+    const from = Date.now();
+    assert.equal((await fetch(`${server.url}/healthz`)).status, 200);
+    assert.ok(Date.now() - from < 500);
+    assert.ok((await Promise.all(slow)).every((code) => code === 503));
+  });
+  assert.equal(await server.stop(), 0);
+  hook.closeAllConnections();
+  hook.close();
+
+  /* ---- settings ---- */
+  await check('a mistake in the settings is named with its place and what was meant', () => {
+    const rows = [
+      ['max-topcs: 100', /yaml:1: there is no setting 'max-topcs'; did you mean 'max-topics'/],
+      ['listen: x\nlisten: y', /yaml:2: 'listen' is there twice/],
+      ['max-topics: 1', /max-topics takes a number from 64/],
+      ['max-topics: [100]', /one value, not a list/],
+      ['listen: &a x', /yaml:1/],
+      ['listen: {a: b}', /yaml:1/],
+      ['- a', /NAME: VALUE/],
+      ['deflate: maybe', /true or false/],
+      ['"', /yaml:\d+: this is not YAML/],
+      ['demo: true\n---\ndemo: false', /one document/],
+      ['token-cookie: feed', /allow-origin/],
+      ['token-key: /nowhere', /cannot read '\/nowhere'/],
+      ['auth-url: ftp://a', /http or https/],
+      ['anonymous-publish: a**', /pattern/],
+      ['listen: 0.0.0.0:1', null],
+    ];
+    for (const [text, message] of rows) {
+      const { status: code, stderr } = fanwire('config', 'check', '--config', file('a.yaml', `${text}\n`));
+      if (message === null) {
+        assert.equal(code, 0, 'whether it may listen is not the settings\' business');
+        continue;
+      }
+      assert.notEqual(code, 0, text);
+      assert.match(stderr, message, text);
+    }
+  });
+  await check('a flag is stronger than a variable, and that than the file', () => {
+    const path = file('b.yaml', 'max-topics: 100\nmax-message: 200\nmax-output: 5000\n');
+    const shown = spawnSync(program, ['config', 'show', '--config', path, '--max-topics', '300'],
+      { encoding: 'utf8', env: { ...process.env, FANWIRE_MAX_TOPICS: '400', FANWIRE_MAX_MESSAGE: '500' } });
+    assert.match(shown.stdout, /^max-topics: 300 {2}# --max-topics$/m);
+    assert.match(shown.stdout, /^max-message: 500 {2}# FANWIRE_MAX_MESSAGE$/m);
+    assert.match(shown.stdout, /^max-output: 5000 {2}# .*b\.yaml:3$/m);
+  });
+  await check('every setting is in both manuals', () => {
+    const { stdout } = fanwire('config', 'show');
+    const plain = (path) => readFileSync(new URL(path, import.meta.url), 'utf8').replaceAll('\\-', '-');
+    const commands = plain('../../tools/man/fanwire.1');
+    const settings = plain('../../tools/man/fanwire.yaml.5');
+    const names = [...stdout.matchAll(/^#? ?([a-z-]+): /gm)].map(([, name]) => name);
+    assert.ok(names.length > 30);
+    for (const name of names) {
+      assert.ok(commands.includes(`--${name}`), `--${name} is not in fanwire(1)`);
+      assert.ok(settings.includes(`.B ${name}`), `${name} is not in fanwire.yaml(5)`);
+    }
+  });
+
+  /* ---- SIGHUP ---- */
+  await check('SIGHUP applies good settings, keeps the old for bad ones, and drops nobody', async () => {
+    const path = file('c.yaml', `token-key: ${secret}\nlog-format: text\n`);
+    const running = await startServer(['serve', '--config', path]);
+    const key = token(secret, '--publish', '*', '--subscribe', '*');
+    const bearer = ['-H', `Authorization: Bearer ${key}`];
+    assert.equal(status(running, '/topics/a', '-d', 'x', ...bearer), 202);
+    const other = file('other', 'another horse battery staple 4567\n');
+    file('c.yaml', `token-key: ${other}\nlog-format: text\nmax-topics: 70\n`);
+    running.process.kill('SIGHUP');
+    await eventually('it says so', () => /settings are applied/.test(running.output()));
+    assert.match(running.output(), /max-topics has changed; that takes a restart/);
+    await eventually('the old key is gone', () => (status(running, '/topics/a', '-d', 'x', ...bearer)) === 401);
+    file('c.yaml', 'tokn-key: x\n');
+    running.process.kill('SIGHUP');
+    await eventually('it says so', () => /those from before stay/.test(running.output()));
+    const fresh = ['-H', `Authorization: Bearer ${token(other, '--publish', '*')}`];
+    assert.equal(status(running, '/topics/a', '-d', 'x', ...fresh), 202);
+    assert.equal(await running.stop(), 0);
+  });
+});
+
+/* Not by curl: the hook runs in this process, which must not block. */
+async function statusAsync(server, path, cookie) {
+  const answer = await fetch(`${server.url}${path}`, { method: 'POST', body: 'x', headers: { cookie } });
+  await answer.text();
+  return answer.status;
+}
