@@ -38,7 +38,7 @@ function sClient(server, ca, ...args) {
 async function clientsAgree(engine, ca, own, clients, browser) {
   const server = await startServer(['serve', '--engine', engine, '--demo', ...tlsFlags(own)]);
   const url = `https://${server.address}`;
-  const page = browser && await openPage(browser, `${url}/`);
+  const page = browser && await openPage(browser, `${url}/ticker`);
 
   await check(`${engine}: curl checks the certificate, over 1.3 and 1.2`, async () => {
     for (const version of ['1.3', '1.2']) {
@@ -77,7 +77,7 @@ async function clientsAgree(engine, ca, own, clients, browser) {
     });
   }
   if (page) {
-    await check(`${engine}: the demo page moves over wss, without complaints`, async () => {
+    await check(`${engine}: the ticker moves over wss, without complaints`, async () => {
       await eventually('prices come', () => page.evaluate(
         () => /\d+\.\d\d/.test(document.body.innerText)));
       assert.deepEqual(page.complaints, []);

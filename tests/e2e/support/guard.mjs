@@ -40,7 +40,8 @@ export async function startGuard(port, token) {
       request.resume();
       return;
     }
-    const { method, url, headers } = request;
+    // The server behind has no credentials set up, and refuses what it cannot read.
+    const { method, url, headers: { authorization, ...headers } } = request;
     const upstream = http.request({ host: '127.0.0.1', port, method, path: url, headers }, (answer) => {
       response.writeHead(answer.statusCode, answer.headers);
       answer.pipe(response);
@@ -62,7 +63,10 @@ export async function startGuard(port, token) {
     const upstream = net.connect({ port, host: '127.0.0.1' });
     const lines = [`GET ${request.url} HTTP/1.1`];
     for (let i = 0; i < request.rawHeaders.length; i += 2) {
-      lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      const isProtocol = request.rawHeaders[i].toLowerCase() === 'sec-websocket-protocol';
+      const value = isProtocol ? protocols.filter((one) => !one.startsWith('bearer.')).join(', ')
+        : request.rawHeaders[i + 1];
+      lines.push(`${request.rawHeaders[i]}: ${value}`);
     }
     upstream.write(`${lines.join('\r\n')}\r\n\r\n`);
     upstream.pipe(socket);
