@@ -265,6 +265,13 @@ static void close_conn(struct fw_conns *conns, struct fw_conn *conn, bool abort)
     fw_engine_close(conns->engine, conn->slot, abort);
 }
 
+/* Who was too slow is given time to find the 1013 behind what it has not read: of a socket that is
+ * closed before, the kernel may throw that away. */
+static uint64_t linger_ms(const struct fw_session *session)
+{
+    return session->close_code == 1013 ? FW_CLOSE_MS : FW_LINGER_MS;
+}
+
 /* Everything is sent: what the session waits for happens.
  *
  * returns      whether to look again next turn
@@ -283,7 +290,7 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
         if (!(conn->flags & CONN_SHUT)) {
             conn->flags |= CONN_SHUT;
             fw_engine_shutdown(conns->engine, conn->slot);
-            fw_conn_set_timer(session, conns->host.now_ms + FW_LINGER_MS);
+            fw_conn_set_timer(session, conns->host.now_ms + linger_ms(session));
         }
         return false;
     case FW_END_AWAIT: /* its timer is the session's */

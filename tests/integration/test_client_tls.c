@@ -341,8 +341,10 @@ struct foreign {
     int listener;
     SSL_CTX *context;
     atomic_bool ends;
-    char name[64]; /* that the last client asked for */
-    char alpn[16]; /* that it offered first */
+    atomic_uint served;   /* clients */
+    pthread_mutex_t lock; /* of what is below, which is of the last one */
+    char name[64];        /* that the last client asked for */
+    char alpn[16];        /* that it offered first */
     pthread_t thread;
 };
 
@@ -353,8 +355,10 @@ static int choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_b
     (void)ssl;
     if (offered_bytes < 1u + offered[0])
         return SSL_TLSEXT_ERR_NOACK;
+    pthread_mutex_lock(&foreign->lock);
     snprintf(foreign->alpn, sizeof foreign->alpn, "%.*s", (int)offered[0],
              (const char *)offered + 1);
+    pthread_mutex_unlock(&foreign->lock);
     *out = offered + 1;
     *out_bytes = offered[0];
     return SSL_TLSEXT_ERR_OK;
@@ -371,7 +375,10 @@ static void refuse_one(struct foreign *foreign, int fd)
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
         const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+        pthread_mutex_lock(&foreign->lock);
         snprintf(foreign->name, sizeof foreign->name, "%s", name == NULL ? "" : name);
+        pthread_mutex_unlock(&foreign->lock);
+        atomic_fetch_add(&foreign->served, 1);
         if (SSL_read(ssl, request, sizeof request) > 0) {
             SSL_write(ssl, answer, sizeof answer - 1);
             SSL_shutdown(ssl);
@@ -398,6 +405,7 @@ static void foreign_start(struct foreign *foreign, const struct tls_files *files
 {
     memset(foreign, 0, sizeof *foreign);
     signal(SIGPIPE, SIG_IGN);
+    pthread_mutex_init(&foreign->lock, NULL);
     foreign->listener = listen_somewhere(port);
     foreign->context = SSL_CTX_new(TLS_server_method());
     cr_assert_eq(SSL_CTX_use_certificate_chain_file(foreign->context, files->certificate), 1);
@@ -422,6 +430,7 @@ SERVER_TEST(client_tls, asks_a_server_of_openssls_for_its_name_and_protocol, 60)
     struct foreign foreign;
     struct tls_files files;
     char port[8];
+    unsigned served = 0;
     tls_files_make(&files, "localhost", NULL);
     foreign_start(&foreign, &files, port);
     caller_init(&caller, engine);
@@ -433,11 +442,17 @@ SERVER_TEST(client_tls, asks_a_server_of_openssls_for_its_name_and_protocol, 60)
         aim(&caller, "localhost", port);
         cr_assert_eq(try_once(&caller), FW_ERR_WS_REFUSED);
         cr_assert_eq(atomic_load(&caller.http_status), 418u);
+        cr_assert_eq(atomic_load(&foreign.served), ++served);
+        pthread_mutex_lock(&foreign.lock);
         cr_assert_str_eq(foreign.name, "localhost");
         cr_assert_str_eq(foreign.alpn, "http/1.1");
+        pthread_mutex_unlock(&foreign.lock);
         aim(&caller, "127.0.0.1", port);
         cr_assert_eq(try_once(&caller), FW_ERR_WS_REFUSED);
+        cr_assert_eq(atomic_load(&foreign.served), ++served);
+        pthread_mutex_lock(&foreign.lock);
         cr_assert_str_eq(foreign.name, "", "an address is not asked for");
+        pthread_mutex_unlock(&foreign.lock);
     }
     caller_end(&caller);
     foreign_end(&foreign);
