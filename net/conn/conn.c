@@ -223,6 +223,10 @@ static bool reserve_flight(struct fw_conns *conns)
 /* Takes what one send may take: at least one piece, and as many as there are within its bounds. */
 static unsigned take_pieces(struct fw_outq *outq, struct fw_outq_entry *pieces_out)
 {
+    if (FW_LIKELY(outq->more == NULL)) {
+        fw_outq_take_only(outq, pieces_out);
+        return 1;
+    }
     unsigned count = 0;
     size_t bytes = 0;
     while (count < FW_ENGINE_PIECES_MAX && !fw_outq_empty(outq) &&
