@@ -118,9 +118,11 @@ void fw_conns_clear(struct fw_conns *conns)
 
 int fw_conns_wait_ms(const struct fw_conns *conns)
 {
-    if (conns->tls != NULL && fw_conns_tls_waits(conns))
+    if (conns->dirty_count > 0)
         return 0;
-    return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
+    int wait = fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
+    int tls_wait = conns->tls == NULL ? -1 : fw_conns_tls_wait_ms(conns);
+    return wait < 0 || (tls_wait >= 0 && tls_wait < wait) ? tls_wait : wait;
 }
 
 uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count)

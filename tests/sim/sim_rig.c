@@ -347,12 +347,12 @@ struct fw_session *sim_session(struct sim_rig *rig, uint32_t slot)
     return &rig->conns.table[slot].session;
 }
 
-/* The simulator knows nothing of a dirty list: as long as that wants another turn it gets one. */
+/* The simulator does not know what a worker asks before it waits: whether its turn may do so. */
 void sim_run(struct sim_rig *rig)
 {
     do {
         fw_sim_run(rig->sim);
-    } while (rig->conns.dirty_count > 0 || rig->conns.host.resuming_count > 0 ||
+    } while (fw_conns_wait_ms(&rig->conns) == 0 || rig->conns.host.resuming_count > 0 ||
              !fw_sim_is_quiet(rig->sim));
 }
 
