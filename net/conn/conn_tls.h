@@ -100,8 +100,8 @@ bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn);
 /* The turn ends: begins a few of the handshakes that wait. */
 void fw_conns_tls_turn(struct fw_conns *conns);
 
-/* How long the next turn may wait for the sake of handshakes in line: until there is room for one of
- * them, which is 0 when there is; -1 when none is in line. */
+/* How long the next turn may wait for the sake of handshakes in line: until there is room for one
+ * of them, which is 0 when there is; -1 when none is in line. */
 int fw_conns_tls_wait_ms(const struct fw_conns *conns);
 
 #endif

@@ -286,8 +286,8 @@ Test(sim_tls, one_in_line_lets_the_worker_sleep_until_there_is_room, .timeout = 
     drop_contexts();
 }
 
-/* Three times as many in line as there are places: once the first has waited for long, each place is
- * given on soon. */
+/* Three times as many in line as there are places: once the first has waited for long, each place
+ * is given on soon. */
 Test(sim_tls, a_long_line_leaves_each_less_time, .timeout = 60)
 {
     make_contexts();

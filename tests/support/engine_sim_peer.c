@@ -209,8 +209,8 @@ bool fw_sim_is_quiet(struct fw_sim *sim)
     return true;
 }
 
-/* Counts turns in which nothing moves: through the runs of one moment, so that an owner who asks for
- * turn after turn is seen as well. */
+/* Counts turns in which nothing moves: through the runs of one moment, so that an owner who asks
+ * for turn after turn is seen as well. */
 static void watch(struct fw_sim *sim)
 {
     sim->idle_turns = sim->steps == sim->steps_seen ? sim->idle_turns + 1 : 0;
