@@ -8,7 +8,7 @@
 
 void fw_mailbox_init(struct fw_mailbox *mailbox)
 {
-    mailbox->posts = (struct fw_stack){0};
+    mailbox->posts = (struct fw_stack){NULL};
     atomic_init(&mailbox->waiting_bytes, 0);
 }
 

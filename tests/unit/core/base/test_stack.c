@@ -22,7 +22,7 @@ static struct item *item_of(struct fw_stack_link *link)
 
 Test(stack, gives_what_was_pushed_oldest_first)
 {
-    struct fw_stack stack = {0};
+    struct fw_stack stack = {NULL};
     struct item items[5] = {0};
     cr_assert_null(fw_stack_take(&stack));
     for (unsigned round = 0; round < 2; round++) {
@@ -38,7 +38,7 @@ Test(stack, gives_what_was_pushed_oldest_first)
 
 Test(stack, says_who_must_wake_the_taker)
 {
-    struct fw_stack stack = {0};
+    struct fw_stack stack = {NULL};
     struct item items[2] = {0};
     for (unsigned round = 0; round < 3; round++) {
         cr_assert(fw_stack_is_empty(&stack));
@@ -51,7 +51,7 @@ Test(stack, says_who_must_wake_the_taker)
 
 Test(stack, refuses_what_comes_after_its_close)
 {
-    struct fw_stack stack = {0};
+    struct fw_stack stack = {NULL};
     struct item items[3] = {0};
     fw_stack_push(&stack, &items[0].link);
     fw_stack_push(&stack, &items[1].link);
@@ -132,7 +132,7 @@ static void end(struct pusher *pushers)
 /* A taker that sleeps whenever it found nothing is woken for everything that came later. */
 Test(stack, keeps_the_order_of_each_thread_and_loses_no_wake, .timeout = 120)
 {
-    struct fw_stack stack = {0};
+    struct fw_stack stack = {NULL};
     struct pusher pushers[PUSHERS];
     atomic_uint wakes = 0;
     unsigned seen_wakes = 0;
@@ -155,7 +155,7 @@ Test(stack, keeps_the_order_of_each_thread_and_loses_no_wake, .timeout = 120)
 Test(stack, closed_among_pushes_loses_none_that_it_took_in, .timeout = 120)
 {
     for (unsigned after = 0; after < 20; after++) {
-        struct fw_stack stack = {0};
+        struct fw_stack stack = {NULL};
         struct pusher pushers[PUSHERS];
         atomic_uint wakes = 0;
         unsigned next[PUSHERS] = {0};
@@ -201,7 +201,7 @@ static void *meet(void *context)
 
 Test(stack, is_a_barrier_between_pusher_and_taker, .timeout = 120)
 {
-    struct meeting meeting = {0};
+    struct meeting meeting = {.round = 0};
     pthread_t thread;
     cr_assert_eq(pthread_create(&thread, NULL, meet, &meeting), 0);
     for (unsigned i = 1; i <= MEETINGS; i++) {
