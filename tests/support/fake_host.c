@@ -5,6 +5,7 @@
 #include "support/fake_host.h"
 
 #include "base/limits.h"
+#include "base/topic_name.h"
 #include "session/encode.h"
 
 #include <fanwire/status.h>
@@ -530,6 +531,7 @@ static void drained(struct fake_host *fake)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:
+    case FW_END_LINGER_SLOW:
         fake->shut = true;
         break;
     case FW_END_AWAIT:
