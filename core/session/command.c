@@ -88,7 +88,7 @@ __attribute__((format(printf, 2, 3))) static void answer(struct fw_session *sess
     int result = fw_ws_session_send(session, FW_TEXT,
                                     (struct fw_bytes){(const uint8_t *)text, (size_t)count});
     if (result == FW_ERR_BUSY)
-        fw_ws_session_fail(session, 1013, "read your answers");
+        fw_ws_session_fail_slow(session, "read your answers");
 }
 
 static void answer_error(struct fw_session *session, const struct id *id, int error)

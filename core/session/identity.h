@@ -21,6 +21,7 @@
 #define FW_SESSION_IDENTITY_H
 
 #include "access/access.h"
+#include "base/stack.h"
 #include "session/session.h"
 
 #include <stdbool.h>
@@ -37,8 +38,8 @@
 
 /* What the program decides; embedded in its floor's own struct. */
 struct fw_authorization {
+    struct fw_stack_link link;  /* first; for who brings decisions back to the session's thread */
     struct fw_session *session; /* NULL: it has ended, or does not wait any more; the worker's */
-    struct fw_authorization *next;
     struct fw_principal *principal; /* granted; NULL: refused */
     unsigned status;
     char reason[FW_REFUSAL_REASON_BYTES];

@@ -140,8 +140,8 @@ void fw_session_ended(struct fw_session *session, int status)
     fw_session_blame(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
-    if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
-        session->end = FW_END_CLOSE; /* what it waited for has come */
+    if (session->end != FW_END_ABORT)
+        session->end = FW_END_CLOSE; /* what it may have waited for has come */
 }
 
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
@@ -234,7 +234,7 @@ void fw_session_end_slow(struct fw_session *session, const char *why)
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
                 "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
     if (session->phase == FW_PHASE_OPEN)
-        fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+        fw_ws_session_fail_slow(session, "too slow: reconnect and resume");
     else
         fw_session_finish(session, FW_END_CLOSE);
 }

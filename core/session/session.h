@@ -200,7 +200,10 @@ enum fw_session_end {
     FW_END_AWAIT,  /* the server closes first: wait for that (RFC 6455, section 7.1.1) */
     FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed
                       over unread input would say RST and could take our last words with it */
-    FW_END_ABORT,  /* close it now, whatever is queued */
+    /* The same, and longer: who takes little of what it is owed finds our last words only behind
+     * it, and of a socket that is closed before, the kernel may throw them away. */
+    FW_END_LINGER_SLOW,
+    FW_END_ABORT, /* close it now, whatever is queued */
 };
 
 /* What a session must set aside while its peer does not take what it is owed. */
@@ -438,5 +441,8 @@ int fw_ws_session_close(struct fw_session *session, unsigned code, struct fw_byt
 
 /* Ends the session over a mistake or a limit: a close frame with `code`, then the socket. */
 void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *reason);
+
+/* The same over a peer that does not take what it is owed: 1013, try again later. */
+void fw_ws_session_fail_slow(struct fw_session *session, const char *reason);
 
 #endif

@@ -265,11 +265,14 @@ static void close_conn(struct fw_conns *conns, struct fw_conn *conn, bool abort)
     fw_engine_close(conns->engine, conn->slot, abort);
 }
 
-/* Who was too slow is given time to find the 1013 behind what it has not read: of a socket that is
- * closed before, the kernel may throw that away. */
-static uint64_t linger_ms(const struct fw_session *session)
+/* Says FIN, and waits for the peer's or for so long; twice does nothing. */
+static void linger(struct fw_conns *conns, struct fw_conn *conn, uint64_t ms)
 {
-    return session->close_code == 1013 ? FW_CLOSE_MS : FW_LINGER_MS;
+    if (conn->flags & CONN_SHUT)
+        return;
+    conn->flags |= CONN_SHUT;
+    fw_engine_shutdown(conns->engine, conn->slot);
+    fw_conn_set_timer(&conn->session, conns->host.now_ms + ms);
 }
 
 /* Everything is sent: what the session waits for happens.
@@ -287,11 +290,10 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
         steer(conns, conn);
         return false;
     case FW_END_LINGER:
-        if (!(conn->flags & CONN_SHUT)) {
-            conn->flags |= CONN_SHUT;
-            fw_engine_shutdown(conns->engine, conn->slot);
-            fw_conn_set_timer(session, conns->host.now_ms + linger_ms(session));
-        }
+        linger(conns, conn, FW_LINGER_MS);
+        return false;
+    case FW_END_LINGER_SLOW:
+        linger(conns, conn, FW_CLOSE_MS);
         return false;
     case FW_END_AWAIT: /* its timer is the session's */
         return false;

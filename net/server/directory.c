@@ -122,7 +122,7 @@ static int find_or_create(struct fw_directory *directory, struct fw_shard *shard
 static void free_posts(struct fw_post *posts)
 {
     while (posts != NULL) {
-        struct fw_post *next = posts->next;
+        struct fw_post *next = fw_post_next(posts);
         fw_mem_free(posts);
         posts = next;
     }
@@ -147,7 +147,7 @@ static int prepare_posts(struct fw_directory *directory, struct fw_topic *topic,
             free_posts(*posts_out);
             return error;
         }
-        *post = (struct fw_post){.next = *posts_out, .topic = topic, .msg = msg};
+        *post = (struct fw_post){.link.next = (void *)*posts_out, .topic = topic, .msg = msg};
         *posts_out = post;
         ++*count_out;
     }
@@ -161,7 +161,7 @@ static void send_posts(struct fw_directory *directory, struct fw_topic *topic,
         if (topic->interests[i].subscribers == 0)
             continue;
         struct fw_post *post = posts;
-        posts = posts->next;
+        posts = fw_post_next(posts);
         if (fw_mailbox_post(directory->mailboxes[i], post))
             wake_out[i / 64] |= (uint64_t)1 << (i % 64);
     }

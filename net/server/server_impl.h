@@ -15,6 +15,7 @@
 #define FW_NET_SERVER_IMPL_H
 
 #include "base/limits.h"
+#include "base/stack.h"
 #include "net/conn/conn.h"
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
@@ -45,9 +46,9 @@ struct fw_worker {
     struct fw_hub hub;
     struct fw_compressor compressor; /* used with options.deflate */
     struct fw_mailbox mailbox;
-    struct fw_post *inbox;                        /* taken from the mailbox, not delivered yet */
-    _Atomic(struct fw_authorization *) decisions; /* newest first: authorize.c */
-    unsigned access_version;                      /* of the policy that the host holds */
+    struct fw_post *inbox;     /* taken from the mailbox, not delivered yet */
+    struct fw_stack decisions; /* struct fw_authorization: authorize.c */
+    unsigned access_version;   /* of the policy that the host holds */
     struct fw_log log;
     struct fw_server *server;
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */

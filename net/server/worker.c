@@ -242,7 +242,7 @@ static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *r
     while (worker->inbox != NULL && worker->inbox->topic == topic && count < RUN_MESSAGES_MAX &&
            (count == 0 || share_of(worker->inbox) <= *room)) {
         struct fw_post *post = worker->inbox;
-        worker->inbox = post->next;
+        worker->inbox = fw_post_next(post);
         *room -= share_of(post) < *room ? share_of(post) : *room;
         *waited_out += fw_post_bytes(post);
         msgs[count++] = post->msg;
@@ -284,7 +284,7 @@ static void free_inbox(struct fw_worker *worker)
 {
     while (worker->inbox != NULL || (worker->inbox = fw_mailbox_take(&worker->mailbox)) != NULL) {
         struct fw_post *post = worker->inbox;
-        worker->inbox = post->next;
+        worker->inbox = fw_post_next(post);
         fw_msg_drop(post->msg);
         fw_mem_free(post);
     }

@@ -531,6 +531,7 @@ static void drained(struct fake_host *fake)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:
+    case FW_END_LINGER_SLOW:
         fake->shut = true;
         break;
     case FW_END_AWAIT:

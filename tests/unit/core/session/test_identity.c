@@ -7,8 +7,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "support/fail_mem.h"
-#include "support/fake_host.h"
-#include "unit/core/access/token_rig.h"
+#include "unit/core/session/identity_rig.h"
 
 #include <criterion/criterion.h>
 #include <fanwire/status.h>
@@ -25,33 +24,19 @@ static struct fw_key *key;
 
 static void begin(void)
 {
-    fake_host_init(&fake);
-    key = key_of(TEXT_SECRET);
+    key = identity_rig_init(&fake);
 }
 
 static void end(void)
 {
-    struct fw_access *access = fake.host.access;
-    fake_host_clear(&fake);
-    fw_access_destroy(access);
-    fw_key_destroy(key);
+    identity_rig_clear(&fake, key);
 }
 
 TestSuite(identity, .init = begin, .fini = end, .timeout = 60);
 
-/* Makes the host's policy, with a key of its own. */
-static void set_policy(struct fw_access_options options)
-{
-    struct fw_key *own = key_of(TEXT_SECRET);
-    options.size = sizeof options;
-    options.keys = &own;
-    options.keys_count = 1;
-    cr_assert_eq(fw_access_create(&options, &fake.host.access), 0);
-}
-
 static void need_tokens(void)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
 }
 
 static const char *token(void)
@@ -59,12 +44,9 @@ static const char *token(void)
     return token_of(key, HS256, CLAIMS);
 }
 
-/* The status of the first answer, and the answers are forgotten. */
 static unsigned answered(void)
 {
-    unsigned status = 0;
-    sscanf(fake_host_sent(&fake), "HTTP/1.1 %u", &status);
-    return status;
+    return identity_rig_answered(&fake);
 }
 
 /* A format's one %s replaced; lives until the second call after it. */
@@ -81,23 +63,17 @@ static const char *with(const char *format, const char *value)
 /* A POST to "news" with header lines, on a connection of its own. */
 static unsigned post(const char *lines)
 {
-    struct fw_access *access = fake.host.access;
     static char text[16384];
     snprintf(text, sizeof text,
              "POST /topics/news HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n%s\r\nhi", lines);
-    fake_host_clear(&fake);
-    fake_host_init(&fake);
-    fake.host.access = access;
+    identity_rig_renew(&fake);
     fake_host_say(&fake, text);
     return answered();
 }
 
 static unsigned open_path(const char *path, const char *lines)
 {
-    struct fw_access *access = fake.host.access;
-    fake_host_clear(&fake);
-    fake_host_init(&fake);
-    fake.host.access = access;
+    identity_rig_renew(&fake);
     fake_host_handshake(&fake, path, lines);
     return answered();
 }
@@ -135,8 +111,7 @@ Test(identity, is_shown_by_a_parameter_unless_that_is_off)
 {
     need_tokens();
     cr_assert_eq(open_path(with("/topics/a.b?x=1&token=%s", token()), ""), 101u);
-    fw_access_destroy(fake.host.access);
-    set_policy((struct fw_access_options){.no_query = true});
+    identity_rig_policy(&fake, (struct fw_access_options){.no_query = true});
     cr_assert_eq(open_path(with("/topics/a.b?token=%s", token()), ""), 401u);
 }
 
@@ -180,7 +155,7 @@ Test(identity, is_shown_by_a_cookie_only_from_our_own_pages)
         {"Origin: http://x\r\nCookie: feed=x%s\r\n", 401},
         {"Origin: http://x\r\nCookie: feed\r\nX: %s\r\n", 401},
     };
-    set_policy((struct fw_access_options){.cookie = "feed"});
+    identity_rig_policy(&fake, (struct fw_access_options){.cookie = "feed"});
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         cr_assert_eq(post(with(rows[i].lines, token())), rows[i].status, "%s: %s", rows[i].lines,
                      fake_host_sent(&fake));
@@ -189,7 +164,7 @@ Test(identity, is_shown_by_a_cookie_only_from_our_own_pages)
 Test(identity, is_not_looked_for_in_cookies_of_who_says_who_it_is)
 {
     char lines[8192];
-    set_policy((struct fw_access_options){.cookie = "feed"});
+    identity_rig_policy(&fake, (struct fw_access_options){.cookie = "feed"});
     sprintf(lines, "Authorization: Bearer %s\r\nCookie: feed=garbage\r\n", token());
     cr_assert_eq(post(lines), 202u);
 }
@@ -216,7 +191,7 @@ Test(identity, that_is_malformed_or_nobody_can_read_is_refused_not_ignored)
         "Authorization: Bearer \r\n",    "Authorization: Bearer x\r\n",
         "Authorization: Basic eDp5\r\n", "Authorization: eyJ\r\n",
         "Authorization: Negotiate x\r\n"};
-    set_policy((struct fw_access_options){.anonymous_publish = "*"});
+    identity_rig_policy(&fake, (struct fw_access_options){.anonymous_publish = "*"});
     cr_assert_eq(post(""), 202u);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         cr_assert_eq(post(lines[i]), 401u, "%s", lines[i]);
@@ -234,7 +209,7 @@ Test(identity, says_why_it_is_refused)
 
 Test(identity, offers_basic_where_the_program_reads_it)
 {
-    set_policy((struct fw_access_options){.basic = true});
+    identity_rig_policy(&fake, (struct fw_access_options){.basic = true});
     cr_assert_eq(post(""), 401u);
     cr_assert_not_null(strstr(fake_host_sent(&fake), "WWW-Authenticate: Basic realm=\"fanwire\""));
 }
@@ -276,8 +251,8 @@ Test(identity, to_a_topic_is_as_its_patterns_say)
 
 Test(identity, of_anonymous_is_as_the_policy_says)
 {
-    set_policy(
-        (struct fw_access_options){.anonymous_subscribe = "pub.* a", .anonymous_publish = "in"});
+    identity_rig_policy(&fake, (struct fw_access_options){.anonymous_subscribe = "pub.* a",
+                                                          .anonymous_publish = "in"});
     cr_assert_eq(open_path("/topics/pub.x", ""), 101u);
     cr_assert_eq(open_path("/topics/a", ""), 101u);
     cr_assert_eq(open_path("/topics/b", ""), 401u);
@@ -288,7 +263,7 @@ Test(identity, of_anonymous_is_as_the_policy_says)
 
 Test(identity, of_a_certificate_is_as_the_policy_says)
 {
-    set_policy((struct fw_access_options){.certificate_publish = "news"});
+    identity_rig_policy(&fake, (struct fw_access_options){.certificate_publish = "news"});
     fake.certificate = "CN=bot";
     fake_host_say(&fake, with(POST_NEWS, ""));
     cr_assert_eq(answered(), 202u);
@@ -456,7 +431,7 @@ Test(identity, is_refused_with_the_programs_words)
 
 Test(identity, is_as_the_policy_says_when_the_program_has_no_opinion)
 {
-    set_policy((struct fw_access_options){.anonymous_publish = "news"});
+    identity_rig_policy(&fake, (struct fw_access_options){.anonymous_publish = "news"});
     fake_host_ask_program(&fake, false);
     fake_host_say(&fake, with(POST_NEWS, ""));
     cr_assert_eq(answered(), 202u);
@@ -506,9 +481,7 @@ Test(identity, survives_every_allocation_failing)
     need_tokens();
     access = fake.host.access;
     for (unsigned k = 1; failed; k++) {
-        fake_host_clear(&fake);
-        fake_host_init(&fake);
-        fake.host.access = access;
+        identity_rig_renew(&fake);
         const char *text = with(POST_NEWS, with("Authorization: Bearer %s\r\n", token()));
         fail_mem_at(k, FAIL_ONCE);
         fake_host_say(&fake, text);

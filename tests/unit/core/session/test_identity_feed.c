@@ -7,8 +7,7 @@
  */
 #include "base/limits.h"
 #include "support/fail_mem.h"
-#include "support/fake_host.h"
-#include "unit/core/access/token_rig.h"
+#include "unit/core/session/identity_rig.h"
 
 #include <criterion/criterion.h>
 #include <fanwire/status.h>
@@ -27,36 +26,20 @@ static struct fw_key *key;
 
 static void begin(void)
 {
-    fake_host_init(&fake);
-    key = key_of(TEXT_SECRET);
+    key = identity_rig_init(&fake);
 }
 
 static void end(void)
 {
-    struct fw_access *access = fake.host.access;
-    fake_host_clear(&fake);
-    fw_access_destroy(access);
-    fw_key_destroy(key);
+    identity_rig_clear(&fake, key);
 }
 
 TestSuite(identity_feed, .init = begin, .fini = end, .timeout = 60);
 
-static void set_policy(struct fw_access_options options)
-{
-    struct fw_key *own = key_of(TEXT_SECRET);
-    options.size = sizeof options;
-    options.keys = &own;
-    options.keys_count = 1;
-    cr_assert_eq(fw_access_create(&options, &fake.host.access), 0);
-}
-
 static void renew(void)
 {
-    struct fw_access *access = fake.host.access;
     const char *certificate = fake.certificate;
-    fake_host_clear(&fake);
-    fake_host_init(&fake);
-    fake.host.access = access;
+    identity_rig_renew(&fake);
     fake.certificate = certificate;
 }
 
@@ -81,9 +64,7 @@ static void request(const char *method, const char *target, const char *more, co
 
 static unsigned answered(void)
 {
-    unsigned status = 0;
-    sscanf(fake_host_sent(&fake), "HTTP/1.1 %u", &status);
-    return status;
+    return identity_rig_answered(&fake);
 }
 
 static bool sent(const char *text)
@@ -112,14 +93,13 @@ Test(identity_feed, of_a_certificate_is_its_rights_on_every_way)
         {"GET", "/debug/slow", "", "", {200, 403, 401}},
     };
     for (unsigned state = 0; state < 3; state++) {
-        fw_access_destroy(fake.host.access);
         struct fw_access_options options = {0};
         options.certificate_subscribe = state == 0 ? "a" : "";
         options.certificate_publish = state == 0 ? "a" : "";
         options.certificate_observe = state == 0;
         if (state == 1)
             options.certificate_subscribe = "b"; /* a credential, if not for this */
-        set_policy(options);
+        identity_rig_policy(&fake, options);
         fake.certificate = state < 2 ? "CN=bot" : NULL;
         for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
             renew();
@@ -142,7 +122,7 @@ Test(identity_feed, answers_the_subprotocol_that_is_ours_and_never_the_token)
                 {"bearer.%s, fanwire.v1", "fanwire.v1"},
                 {"bearer.%s, fanwire", "fanwire"},
                 {"bearer.%s", NULL}};
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char offer[4096];
         char lines[4096 + 64];
@@ -165,7 +145,7 @@ Test(identity_feed, answers_the_subprotocol_that_is_ours_and_never_the_token)
 
 Test(identity_feed, lets_a_page_read_why_it_was_refused)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     fake.rules.allow_origins = origins;
     request("GET", "/topics/a", PAGE, "Authorization: Bearer x\r\n", "");
     cr_assert_eq(answered(), 401u);
@@ -176,7 +156,7 @@ Test(identity_feed, lets_a_page_read_why_it_was_refused)
 /* Fetch, section 3.2.5: only where a cookie may be the credential, and never for every origin. */
 Test(identity_feed, allows_pages_their_cookies_where_the_policy_reads_one)
 {
-    set_policy((struct fw_access_options){.cookie = "feed"});
+    identity_rig_policy(&fake, (struct fw_access_options){.cookie = "feed"});
     fake.rules.allow_origins = origins;
     request("GET", "/topics/a?info", PAGE, bearer(), "");
     cr_assert(sent("Access-Control-Allow-Origin: https://app.example.com\r\n"
@@ -191,7 +171,7 @@ Test(identity_feed, allows_pages_their_cookies_where_the_policy_reads_one)
 /* Fetch, section 4.8: a preflight carries no credential. */
 Test(identity_feed, does_not_ask_who_sends_a_preflight)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     fake.rules.allow_origins = origins;
     fake_host_ask_program(&fake, true);
     request("OPTIONS", "/topics/a", PAGE "Access-Control-Request-Method: POST\r\n", "", "");
@@ -203,7 +183,7 @@ Test(identity_feed, does_not_ask_who_sends_a_preflight)
 
 Test(identity_feed, that_expires_ends_a_stream_behind_what_waits)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     request("GET", "/topics/a", STREAM, bearer(), "");
     cr_assert_eq(answered(), 200u);
     fake_host_forget(&fake);
@@ -220,7 +200,7 @@ Test(identity_feed, that_expires_ends_a_stream_behind_what_waits)
 
 Test(identity_feed, that_expires_ends_a_stream_without_keep_alive)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     fake.rules.ping_interval_ms = 0;
     request("GET", "/topics/a", STREAM, bearer(), "");
     cr_assert_eq(fake.timer_ms, fake.host.now_ms + 10000);
@@ -233,7 +213,7 @@ Test(identity_feed, that_expires_ends_a_stream_without_keep_alive)
 
 Test(identity_feed, that_expires_answers_a_poll_with_its_position)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     request("GET", "/topics/a", "", bearer(), "");
     fake_host_advance(&fake, 10000);
     cr_assert_eq(answered(), 401u);
@@ -246,7 +226,7 @@ Test(identity_feed, that_expires_answers_a_poll_with_its_position)
 /* Each request says anew who sends it: the last one's credential is no deadline for the next. */
 Test(identity_feed, that_expires_between_requests_cuts_no_upload)
 {
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     request("POST", "/topics/a", "", bearer(), "hi");
     cr_assert_eq(answered(), 202u);
     fake_host_forget(&fake);
@@ -262,7 +242,7 @@ Test(identity_feed, that_expires_between_requests_cuts_no_upload)
 Test(identity_feed, that_expires_ends_streams_and_polls_whichever_allocation_fails)
 {
     static const char *const accepts[] = {STREAM, ""};
-    set_policy((struct fw_access_options){0});
+    identity_rig_policy(&fake, (struct fw_access_options){0});
     for (size_t i = 0; i < 2; i++) {
         bool failed = true;
         for (unsigned k = 1; failed; k++) {

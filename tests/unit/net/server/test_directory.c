@@ -49,7 +49,7 @@ static unsigned drain(struct rig *rig, unsigned worker)
     unsigned count = 0;
     struct fw_post *post = fw_mailbox_take(&rig->boxes[worker]);
     while (post != NULL) {
-        struct fw_post *next = post->next;
+        struct fw_post *next = fw_post_next(post);
         fw_mailbox_done(&rig->boxes[worker], fw_post_bytes(post));
         atomic_fetch_sub(&post->topic->posts, 1);
         fw_msg_drop(post->msg);
@@ -172,11 +172,11 @@ Test(directory, puts_the_offset_into_the_message)
         cr_assert_eq(publish(rig, "a"), 0);
     struct fw_post *posts = fw_mailbox_take(&rig->boxes[1]);
     uint64_t offset = 0;
-    for (struct fw_post *post = posts; post != NULL; post = post->next)
+    for (struct fw_post *post = posts; post != NULL; post = fw_post_next(post))
         cr_assert_eq(post->msg->offset, ++offset);
     cr_assert_eq(offset, 3u);
     while (posts != NULL) {
-        struct fw_post *next = posts->next;
+        struct fw_post *next = fw_post_next(posts);
         fw_msg_drop(posts->msg);
         fw_mem_free(posts);
         posts = next;
@@ -399,7 +399,7 @@ static void *listen_on_and_off(void *context)
         for (unsigned i = 0; i < 50; i++) {
             struct fw_post *post = fw_mailbox_take(&rig->boxes[actor->index]);
             while (post != NULL) {
-                struct fw_post *next = post->next;
+                struct fw_post *next = fw_post_next(post);
                 must(last == 0 || post->msg->offset == last + 1, "a message is missing");
                 last = post->msg->offset;
                 fw_mailbox_done(&rig->boxes[actor->index], fw_post_bytes(post));
