@@ -48,8 +48,8 @@ static bool parse_authority(struct fw_bytes in, unsigned default_port, struct or
             return false;
         count++;
     } else {
-        if (in.count > 2 && in.at[0] == '*' && in.at[1] == '.')
-            count = 1;
+        if (in.count > 2 && in.at[0] == '*' && in.at[1] == '.' && host_character(in.at[2]))
+            count = 2;
         while (count < in.count && host_character(in.at[count]))
             count++;
     }

@@ -13,6 +13,26 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/coding.h>
 
+static bool is_digit(uint8_t c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' ||
+           c == '/';
+}
+
+/* Whether a text is groups of four, of which the last may be padded (RFC 4648, section 4).
+ * wolfSSL's decoder ends at padding, whatever stands behind it. */
+static bool is_base64(struct fw_bytes text)
+{
+    size_t count = text.count;
+    while (count > 0 && text.count - count < 2 && text.at[count - 1] == '=')
+        count--;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_digit(text.at[i]))
+            return false;
+    }
+    return text.count % 4 == 0;
+}
+
 static int decode_base64(struct fw_bytes text, struct fw_bytes *payload_out, void **block_out)
 {
     word32 count = (word32)(text.count / 4 * 3 + 3);
@@ -22,7 +42,7 @@ static int decode_base64(struct fw_bytes text, struct fw_bytes *payload_out, voi
     *block_out = block;
     if (text.count == 0)
         count = 0;
-    else if (text.count % 4 != 0 || Base64_Decode(text.at, (word32)text.count, block, &count) != 0)
+    else if (!is_base64(text) || Base64_Decode(text.at, (word32)text.count, block, &count) != 0)
         return FW_ERR_COMMAND;
     *payload_out = (struct fw_bytes){block, count};
     return 0;

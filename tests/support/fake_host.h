@@ -70,9 +70,9 @@ struct fake_host {
     unsigned changes;
     uint32_t keys; /* for frames of a client's, drawn so far: the next key is this and 0x5a000001 */
     bool dirty;
-    bool gone;           /* the socket was closed: by FW_END_CLOSE, or FW_END_ABORT */
-    bool shut;           /* FIN was said (FW_END_LINGER) */
-    char published[512]; /* the last: "topic text(payload)" */
+    bool gone;            /* the socket was closed: by FW_END_CLOSE, or FW_END_ABORT */
+    bool shut;            /* FIN was said (FW_END_LINGER) */
+    char published[1024]; /* the last: "topic text(payload)" */
 
     struct fw_topic *topics[FAKE_TOPICS_MAX];
     unsigned topics_count;

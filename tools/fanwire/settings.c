@@ -342,13 +342,44 @@ bool settings_is_set(const struct settings *settings, const void *member)
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
+/* Escapes a character beyond ASCII that YAML ends lines at, or refuses (YAML 1.1, section 5.1).
+ *
+ * returns      its octets; 0 for others, which stand for themselves
+ */
+static size_t print_special(const char *text, FILE *out)
+{
+    static const struct {
+        char octets[4];
+        const char *escape;
+    } specials[] = {{"\xe2\x80\xa8", "\\u2028"},
+                    {"\xe2\x80\xa9", "\\u2029"},
+                    {"\xef\xbb\xbf", "\\ufeff"},
+                    {"\xef\xbf\xbe", "\\ufffe"},
+                    {"\xef\xbf\xbf", "\\uffff"}};
+    unsigned char second = (unsigned char)text[1];
+    if ((unsigned char)text[0] == 0xc2 && second >= 0x80 && second < 0xa0) {
+        fprintf(out, "\\x%02x", second);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
+        if (strncmp(text, specials[i].octets, 3) == 0) {
+            fputs(specials[i].escape, out);
+            return 3;
+        }
+    }
+    return 0;
+}
+
 /* A text as a YAML scalar in double quotes. */
 static void print_text(const char *text, FILE *out)
 {
     putc('"', out);
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
+        size_t special = c < 0x80 ? 0 : print_special(text, out);
+        if (special > 0)
+            text += special - 1;
+        else if (c == '"' || c == '\\')
             fprintf(out, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             fprintf(out, "\\x%02x", c);

@@ -204,6 +204,7 @@ Test(origin_pattern, is_an_origin_or_names_below_one_or_a_star)
         "https://",
         "https://*",
         "https://*.",
+        "https://*.:443",
         "https://*example.com",
         "https://a.*.example.com",
         "https://example.*",
@@ -292,7 +293,8 @@ Test(origin_host, list_is_of_names)
 {
     static const char *const good[] = {"*", "feed.example.com", "*.example.com", "10.0.0.1",
                                        "[::2]"};
-    static const char *const bad[] = {"", "https://feed.example.com", "feed.example.com/", "a b"};
+    static const char *const bad[] = {
+        "", "https://feed.example.com", "feed.example.com/", "a b", "*.", "*.:80"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         cr_assert(fw_host_pattern_valid(good[i]), "%s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
