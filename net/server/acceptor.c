@@ -67,8 +67,13 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
 /* What the worker is told of the connection. */
 static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
 {
-    bool tls = acceptor->server->listeners[acceptor->came_by[ticket]].tls;
-    return acceptor->addresses[ticket] | (tls ? FW_CONN_TAG_TLS : 0);
+    const struct fw_server *server = acceptor->server;
+    uint32_t tag = acceptor->addresses[ticket];
+    if (server->listeners[acceptor->came_by[ticket]].tls)
+        tag |= FW_CONN_TAG_TLS;
+    if (server->options.proxy_protocol && (tag & FW_TAG_PROXY))
+        tag |= FW_CONN_TAG_PROXIED;
+    return tag;
 }
 
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -95,42 +100,16 @@ static void place_waiting(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-static void count_one(atomic_uint_fast64_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 /* Before anything is read or allocated for it: a flood costs an accept and a close. */
 static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const struct sockaddr *peer,
                        socklen_t peer_bytes)
 {
-    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
-    struct fw_peers *peers = &acceptor->server->peers;
-    char text[FW_SOCK_TEXT_BYTES];
-    struct in6_addr address;
-    const struct fw_proxies *proxies = &acceptor->server->proxies;
-    if (proxies->count > 0 && fw_address_map(peer, &address) &&
-        fw_proxies_have(proxies, &address)) {
+    if (fw_server_trusts(acceptor->server, peer)) {
         acceptor->addresses[ticket] = FW_TAG_PROXY;
         return true;
     }
-    enum fw_peer_verdict verdict =
-        fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
-    if (verdict == FW_PEER_WELCOME)
-        return true;
-    fw_sock_address_text(peer, peer_bytes, text, sizeof text);
-    if (verdict == FW_PEER_HAS_TOO_MANY) {
-        count_one(&acceptor->address_full);
-        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address has %u already", text,
-                    peers->open_max);
-    } else {
-        count_one(&acceptor->address_fast);
-        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address comes faster than %u a second",
-                    text, peers->rate);
-    }
-    return false;
+    return fw_server_admit(acceptor->server, &acceptor->log, fw_engine_now_ms(acceptor->engine),
+                           peer, peer_bytes, &acceptor->addresses[ticket]);
 }
 
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,

@@ -84,6 +84,7 @@ struct fw_worker {
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
     atomic_uint_fast64_t rate_limited;
+    atomic_uint_fast64_t proxy_refused;
     atomic_uint_fast64_t tls_conns;
     atomic_uint_fast64_t tls_handshakes;
     atomic_uint_fast64_t tls_resumed;
@@ -181,6 +182,17 @@ struct fw_authorization *fw_worker_authorize(struct fw_session *session,
 void fw_worker_take_decisions(struct fw_worker *worker);
 /* Frees decisions that nobody took, and lets the policy go. */
 void fw_worker_drop_decisions(struct fw_worker *worker);
+
+/* admission.c: judges a connection by its client's address, and counts it when it is welcome; what
+ * is not is counted and logged. index_out: its entry of the server's peers. Thread: any. */
+bool fw_server_admit(struct fw_server *server, struct fw_log *log, uint64_t now_ms,
+                     const struct sockaddr *client, socklen_t client_bytes, uint32_t *index_out);
+/* Whether who connects is a proxy of ours. */
+bool fw_server_trusts(const struct fw_server *server, const struct sockaddr *peer);
+/* For the worker: a PROXY header, or a WebSocket's request, names the client of a proxy's
+ * connection, which counts for that one from now on. false: it may not connect. */
+bool fw_worker_told(void *owner, struct fw_conn *conn, const struct fw_proxy_client *client);
+bool fw_worker_admit(struct fw_session *session, const struct fw_request *request);
 
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);

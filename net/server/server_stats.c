@@ -86,6 +86,7 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
         stats_out->rate_limited += load(&worker->rate_limited);
+        stats_out->proxy_refused += load(&worker->proxy_refused);
         stats_out->tls_connections += load(&worker->tls_conns);
         stats_out->tls_handshakes += load(&worker->tls_handshakes);
         stats_out->tls_resumed += load(&worker->tls_resumed);

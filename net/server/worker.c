@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/conn/conn_proxy.h"
 #include "net/conn/conn_tls.h"
 #include "session/encode.h"
 #include "session/request.h"
@@ -160,32 +161,6 @@ static bool up_ready(struct fw_session *session)
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
 }
 
-/* Who comes through a proxy of ours is counted by the address that it speaks for. */
-static bool up_admit(struct fw_session *session, const struct fw_request *request)
-{
-    struct fw_worker *worker = worker_of(session);
-    struct fw_server *server = worker->server;
-    struct fw_conn *conn = conn_of(session);
-    struct sockaddr_in6 client = {.sin6_family = AF_INET6};
-    uint32_t index;
-    if ((conn->tag & FW_TAG_PROXY) == 0 ||
-        !fw_forwarded_client(&server->proxies, request->head, request->bytes, &client.sin6_addr))
-        return true;
-    enum fw_peer_verdict verdict =
-        fw_peers_admit(&server->peers, (const struct sockaddr *)(const void *)&client,
-                       session->host->now_ms, &index);
-    if (verdict == FW_PEER_WELCOME) {
-        fw_peers_left(&server->peers, conn->tag & FW_TAG_ADDRESS);
-        conn->tag = (conn->tag & ~FW_TAG_ADDRESS) | index;
-        return true;
-    }
-    struct fw_acceptor *acceptor = &server->acceptor;
-    atomic_fetch_add_explicit(verdict == FW_PEER_HAS_TOO_MANY ? &acceptor->address_full
-                                                              : &acceptor->address_fast,
-                              1, memory_order_relaxed);
-    return false;
-}
-
 static uint64_t up_wall_s(struct fw_session *session)
 {
     struct timespec now;
@@ -203,7 +178,7 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
-    .admit = up_admit,
+    .admit = fw_worker_admit,
     .authorize = fw_worker_authorize,
     .certificate = fw_worker_certificate,
     .wall_s = up_wall_s,
@@ -389,6 +364,7 @@ static void on_turn(void *owner)
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
     set_count(&worker->rate_limited, worker->conns.host.rate_limited);
+    set_count(&worker->proxy_refused, fw_conns_proxy_refused(&worker->conns));
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
     if (worker->server->tls_place != NULL)
         publish_tls(worker);
@@ -460,6 +436,7 @@ static int start(struct fw_worker *worker)
     conns->on_gone = on_gone;
     conns->on_wake = on_wake;
     conns->on_turn = on_turn;
+    conns->on_told = fw_worker_told;
     conns->host.context = server->options.context;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
@@ -472,6 +449,8 @@ static int start(struct fw_worker *worker)
         fw_tls_thread_start();
         result = fw_conns_tls_create(conns, server->tls_place);
     }
+    if (result == 0 && server->options.proxy_protocol)
+        result = fw_conns_proxy_create(conns);
     return result != 0 ? result : start_compressor(worker);
 }
 

@@ -88,6 +88,7 @@ static void put_refusals(struct text *text, const struct fw_server_stats *stats)
     put_labelled(text, name, "reason", "address_rate", stats->address_fast);
     put_labelled(text, name, "reason", "message_rate", stats->rate_limited);
     put_labelled(text, name, "reason", "slow", stats->slow_closed);
+    put_labelled(text, name, "reason", "proxy_header", stats->proxy_refused);
 }
 
 static void put_memory(struct text *text, const struct fw_server_stats *stats)

@@ -27,6 +27,12 @@ enum fw_slow_policy {
     FW_SLOW_LATEST,      /* of what waits for it only the newest message of each key is kept */
 };
 
+/* Where a proxy names its client. */
+enum fw_proxy_header {
+    FW_PROXY_X_FORWARDED_FOR,
+    FW_PROXY_FORWARDED, /* RFC 7239 */
+};
+
 /* Settings of the topics of one prefix; 0 means as all topics. */
 struct fw_topic_settings {
     const char *prefix;
@@ -135,10 +141,15 @@ struct fw_server_options {
      * so that they do not all come back at once. 0: all at once, without a hint. */
     uint32_t drain_time_ms;
 
-    /* Proxies of ours, "10.0.0.0/8" or one address each, NULL-terminated, at most 32: their
-     * connections are not limited by their address, and WebSockets that come through them count for
-     * the client that X-Forwarded-For names (the right-most address that is not ours). */
+    /* Proxies of ours, "10.0.0.0/8", one address or "unix:" (who comes by a path) each,
+     * NULL-terminated, at most 32: their connections are not limited by their address, and
+     * WebSockets that come through them count for the client that proxy_header names (the
+     * right-most address that is not ours). */
     const char *const *trusted_proxies;
+    enum fw_proxy_header proxy_header; /* which one they write; the other may be a client's */
+    /* Connections of trusted_proxies begin with the PROXY protocol's version 2, before TLS or HTTP,
+     * and count for the client that it names. One that does not is closed. */
+    bool proxy_protocol;
 };
 
 #define FW_UNLIMITED   UINT32_MAX
@@ -236,6 +247,7 @@ struct fw_server_stats {
      * of this function. */
     uint64_t output_bytes;
     uint64_t input_bytes;
+    uint64_t proxy_refused; /* proxies' connections dropped: no good PROXY header in time */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 
