@@ -6,10 +6,11 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "session/access.h"
+#include "base/topic_name.h"
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/encode.h"
+#include "session/identity.h"
 #include "session/policy.h"
 #include "session/ws_client.h"
 
@@ -74,7 +75,7 @@ void fw_session_leave(struct fw_session *session)
         fw_http_session_clear(session);
     fw_session_disagree(session);
     fw_session_tell_closed(session, (struct fw_bytes){0});
-    fw_access_forget(session);
+    fw_session_forget_principal(session);
 }
 
 void fw_session_clear(struct fw_session *session)
@@ -146,17 +147,17 @@ void fw_session_ended(struct fw_session *session, int status)
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
 {
     uint64_t due_ms = session->host->now_ms + in_ms;
-    session->host->up->timer(session, fw_access_due_ms(session, due_ms));
+    session->host->up->timer(session, fw_session_due_ms(session, due_ms));
 }
 
 void fw_session_clear_timer(struct fw_session *session)
 {
-    session->host->up->timer(session, fw_access_due_ms(session, 0));
+    session->host->up->timer(session, fw_session_due_ms(session, 0));
 }
 
 void fw_session_timer(struct fw_session *session)
 {
-    if (fw_access_expire(session))
+    if (fw_session_expire(session))
         return;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:

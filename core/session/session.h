@@ -22,6 +22,7 @@
 #ifndef FW_SESSION_SESSION_H
 #define FW_SESSION_SESSION_H
 
+#include "access/rate.h"
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -31,7 +32,6 @@
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
-#include "session/rate.h"
 #include "session/relief.h"
 #include "session/slow.h"
 
@@ -41,9 +41,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct fw_access; /* access.h */
-struct fw_authorization;
-struct fw_compressor; /* compress.h */
+struct fw_access;        /* access/access.h */
+struct fw_authorization; /* identity.h */
+struct fw_compressor;    /* compress.h */
 struct fw_principal;
 struct fw_request;
 struct fw_response;
@@ -103,8 +103,8 @@ struct fw_session_upward {
 
     /* Whether a WebSocket may be opened from the address that a proxy names; NULL: any. */
     bool (*admit)(struct fw_session *session, const struct fw_request *request);
-    /* Lets the program decide who sends a request (access.h); NULL: it has no opinion. The pointer
-     * itself may be NULL. */
+    /* Lets the program decide who sends a request (identity.h); NULL: it has no opinion. The
+     * pointer itself may be NULL. */
     struct fw_authorization *(*authorize)(struct fw_session *session,
                                           const struct fw_request *request);
     /* The subject of the client's certificate, which TLS has checked; false: none. The pointer
@@ -357,7 +357,7 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 /* A number in [0, bound) for jitter. */
 uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 
-/* Rings in so many milliseconds, or when the credential expires (access.h). */
+/* Rings in so many milliseconds, or when the credential expires (identity.h). */
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms);
 /* Rings for an expiry only. */
 void fw_session_clear_timer(struct fw_session *session);

@@ -9,7 +9,7 @@
 #include "net/server/server_impl.h"
 
 #include "base/mem.h"
-#include "session/access.h"
+#include "session/identity.h"
 #include "session/request.h"
 
 #include <errno.h>
@@ -130,7 +130,7 @@ void fw_worker_take_decisions(struct fw_worker *worker)
     }
     while (oldest != NULL) {
         struct fw_authorization *next = oldest->next;
-        fw_access_decided(oldest);
+        fw_session_decided(oldest);
         fw_mem_free(oldest);
         oldest = next;
     }

@@ -4,12 +4,13 @@
  */
 #include "net/server/server_impl.h"
 
+#include "access/origin.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/topic_name.h"
+#include "proto/json.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
-#include "session/json.h"
-#include "session/origin.h"
 
 #include <errno.h>
 #include <fcntl.h>

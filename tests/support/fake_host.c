@@ -5,6 +5,7 @@
 #include "support/fake_host.h"
 
 #include "base/limits.h"
+#include "base/topic_name.h"
 #include "session/encode.h"
 
 #include <fanwire/status.h>

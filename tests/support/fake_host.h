@@ -19,7 +19,7 @@
 #ifndef TESTS_SUPPORT_FAKE_HOST_H
 #define TESTS_SUPPORT_FAKE_HOST_H
 
-#include "session/access.h"
+#include "session/identity.h"
 #include "session/request.h"
 #include "session/session.h"
 #include "session/ws_client.h"
