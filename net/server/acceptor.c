@@ -25,6 +25,8 @@
 #define TICKETS_MAX 4096u
 /* How long accepting pauses when the process or the machine is out of descriptors or memory. */
 #define SHORTAGE_PAUSE_MS 100u
+/* How far accepts may be ahead of their rate. */
+#define ACCEPT_DEBT_US 100000u
 /* While connections wait for room it also looks by itself, in case a wake was lost to a race. */
 #define FULL_LOOK_MS 100
 
@@ -112,10 +114,35 @@ static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const stru
                            peer, peer_bytes, &acceptor->addresses[ticket]);
 }
 
+/* Pays for an accept by 1/rate seconds; who has a tenth of a second of debt waits it out. Nobody is
+ * dropped: the backlog holds who comes meanwhile. Accepts that are in flight still come. */
+static void pay(struct fw_acceptor *acceptor)
+{
+    const uint32_t rate = acceptor->server->options.accepts_per_s;
+    if (FW_LIKELY(rate == 0))
+        return;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    uint64_t from_us = acceptor->paid_us > now_ms * 1000 ? acceptor->paid_us : now_ms * 1000;
+    acceptor->paid_us = from_us + (rate > 1000000 ? 1 : 1000000 / rate);
+    if (acceptor->paid_us <= now_ms * 1000 + ACCEPT_DEBT_US)
+        return;
+    uint64_t resume_ms = (acceptor->paid_us - ACCEPT_DEBT_US) / 1000 + 1;
+    if (acceptor->resume_ms == 0) {
+        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
+                    "connections come faster than %u a second: they wait in the backlog", rate);
+        atomic_fetch_add_explicit(&acceptor->rate_pauses, 1, memory_order_relaxed);
+        if (!atomic_load(&acceptor->server->accepting_blocked))
+            fw_engine_accept_pause(acceptor->engine);
+    }
+    if (resume_ms > acceptor->resume_ms)
+        acceptor->resume_ms = resume_ms;
+}
+
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
+    pay(acceptor);
     if (atomic_load(&acceptor->server->stopping) ||
         !is_welcome(acceptor, ticket, peer, peer_bytes)) {
         fw_engine_refuse(acceptor->engine, ticket);

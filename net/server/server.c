@@ -267,6 +267,7 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     read_options(server, options);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
+    fw_census_init(&server->census);
     fw_log_init(&server->log, NULL, NULL);
     server->log.context = server->options.context;
     if (server->options.on_log != NULL)
@@ -350,6 +351,7 @@ void fw_server_destroy(fw_server *server)
     fw_acceptor_clear(&server->acceptor);
     if (server->has_directory)
         fw_directory_clear(&server->directory);
+    fw_census_clear(&server->census);
     fw_peers_clear(&server->peers);
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);
