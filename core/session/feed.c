@@ -315,8 +315,8 @@ static size_t write_busy_topic(const struct fw_busy_topic *topic, char *out)
         topic->subscribers_by[FW_TRANSPORT_SSE], topic->subscribers_by[FW_TRANSPORT_LONGPOLL]);
 }
 
-/* Answers GET /debug/topics. `at_ms` is a clock that only goes forward: who asks twice divides what
- * came in between by it. */
+/* Answers GET /debug/topics. `at_ms` is a clock that only goes forward, the time of the count: who
+ * asks twice divides what came in between by it. */
 static void answer_busiest(struct fw_request *request)
 {
     struct fw_session *session = request->session;
@@ -326,14 +326,18 @@ static void answer_busiest(struct fw_request *request)
         fw_request_refuse_with(request, 503, "out of memory");
         return;
     }
-    session->host->up->busiest(session, busiest);
+    if (!session->host->up->busiest(session, busiest)) {
+        fw_request_refuse_with(request, 503, "the topics are being counted: ask again in a second");
+        fw_mem_free(busiest);
+        return;
+    }
     char *body = (char *)(busiest + 1);
     size_t count = fw_text_put(body, BUSY_HEAD_BYTES_MAX,
                                "{\"at_ms\":%" PRIu64 ",\"count\":%" PRIu32 ",\"messages\":%" PRIu64
                                ",\"owed\":%" PRIu64 ",\"subscribers\":{\"ws\":%" PRIu64
                                ",\"sse\":%" PRIu64 ",\"longpoll\":%" PRIu64 "},\"topics\":[",
-                               session->host->now_ms, busiest->all, busiest->messages,
-                               busiest->owed, busiest->subscribers_by[FW_TRANSPORT_WS],
+                               busiest->at_ms, busiest->all, busiest->messages, busiest->owed,
+                               busiest->subscribers_by[FW_TRANSPORT_WS],
                                busiest->subscribers_by[FW_TRANSPORT_SSE],
                                busiest->subscribers_by[FW_TRANSPORT_LONGPOLL]);
     for (uint32_t i = 0; i < busiest->count; i++) {

@@ -130,8 +130,8 @@ struct fw_session_upward {
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
     /* Who is slow on a worker, shortly ago; false when there is no such worker. */
     bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
-    /* Fills in all topics. */
-    void (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
+    /* Fills in all topics; false while they are being counted: soon it is known. */
+    bool (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 

@@ -41,6 +41,7 @@ struct fw_authorization *fw_worker_authorize(struct fw_session *session,
     }
     made->base.session = session;
     made->worker = worker;
+    fw_worker_does(worker, FW_DOING_AUTHORIZE);
     if (options->on_authorize(&made->base, request, options->context))
         return &made->base; /* it may be decided already: it is taken next turn */
     fw_mem_free(made);

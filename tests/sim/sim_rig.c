@@ -197,10 +197,11 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
-static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+static bool up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
 {
     (void)session;
     fw_busiest_init(busiest_out);
+    return true;
 }
 
 static bool up_ready(struct fw_session *session)

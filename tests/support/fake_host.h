@@ -44,10 +44,11 @@ struct fake_host {
     size_t page_messages;              /* of a page of history */
 
     /* What the test sets. */
-    bool keeps;      /* what up->keep says: input then lives until the turn ends */
-    size_t window;   /* bytes that the peer takes still; SIZE_MAX at first */
-    bool ready;      /* what up->ready says; true at first */
-    unsigned answer; /* what up->open says; 0 accepts */
+    bool keeps;         /* what up->keep says: input then lives until the turn ends */
+    size_t window;      /* bytes that the peer takes still; SIZE_MAX at first */
+    bool ready;         /* what up->ready says; true at first */
+    unsigned answer;    /* what up->open says; 0 accepts */
+    bool counts_topics; /* what /debug/topics tells is not known yet */
     int publish_result;
     int subscribe_result;
     uint32_t receivers;      /* what a publish is answered with */

@@ -17,6 +17,7 @@
 
 static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const proxy_headers[] = {"x-forwarded-for", "forwarded", NULL};
 static const char *const booleans[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
 
 const struct setting settings_table[] = {
@@ -73,8 +74,15 @@ const struct setting settings_table[] = {
      .commands = FOR_BOTH},
     {"address-accept-burst", "N", "of them at once", "50", OPTION(address_accepts_burst),
      .kind = NUMBER, .least = 1, .most = 1000000, .commands = FOR_BOTH},
-    {"trust-proxy", "CIDR", "a proxy whose X-Forwarded-For counts: 10.0.0.0/8; repeatable", NULL,
+    {"accept-rate", "N", "new connections a second in all, 0 for any number",
+     "5000 a CPU where other hosts connect, 3000 with TLS", OPTION(accepts_per_s), .kind = NUMBER,
+     .most = 1000000, .commands = FOR_BOTH},
+    {"trust-proxy", "CIDR", "a proxy that is believed: 10.0.0.0/8, or unix:; repeatable", NULL,
      AT(proxies), .kind = LIST, .most = 32, .commands = FOR_BOTH},
+    {"proxy-header", "x-forwarded-for|forwarded", "where it names its client", "x-forwarded-for",
+     OPTION(proxy_header), .kind = CHOICE, .choices = proxy_headers, .commands = FOR_BOTH},
+    {"proxy-protocol", NULL, "its connections begin with the PROXY protocol's version 2", "false",
+     OPTION(proxy_protocol), .kind = SWITCH, .commands = FOR_BOTH},
     {"message-rate", "N", "messages a second of one connection, 0 for any number",
      "50 where other hosts connect", OPTION(messages_per_s), .kind = NUMBER, .most = 1000000,
      .commands = FOR_BOTH},
@@ -83,6 +91,8 @@ const struct setting settings_table[] = {
     {"byte-rate", "BYTES", "what they may hold a second, 0 for any number",
      "262144 where other hosts connect", OPTION(message_bytes_per_s), .kind = NUMBER,
      .most = 4000000000u, .commands = FOR_BOTH},
+    {"turn-times", NULL, "measure how long workers' turns take, for /metrics", "false",
+     OPTION(turn_times), .kind = SWITCH, .commands = FOR_BOTH},
     {"drain-time", "SECONDS", "over which SIGTERM closes connections", "30", OPTION(drain_time_ms),
      .kind = SECONDS, .most = 3600, .commands = FOR_SERVE},
     {"quiet", NULL, "log warnings and errors only", "false", AT(quiet), .kind = SWITCH,
