@@ -154,6 +154,12 @@ struct fw_session_told {
     bool sent;      /* the room before it holds a header already */
 };
 
+/* Echoes that are sent from the receive memory that is being worked on. */
+struct fw_session_echoes {
+    uint8_t *end;      /* of the last of them; NULL: there is none */
+    size_t rest_bytes; /* that came behind the message being told */
+};
+
 /* What all sessions of one worker share. */
 struct fw_session_host {
     const struct fw_session_rules *rules;
@@ -167,6 +173,7 @@ struct fw_session_host {
     uint64_t now_ms;
     struct fw_http_head head; /* scratch for heads that come whole */
     struct fw_session_told told;
+    struct fw_session_echoes echoes;
     struct fw_session_held *draining; /* what fw_session_drained is working on */
     uint64_t random;                  /* state of the jitter's generator; not for secrets */
     uint64_t handshakes_refused;

@@ -287,8 +287,32 @@ uint64_t fw_uring_monotonic_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Makes the last turn's sends now rather than in the wait's enter, when they hold much of the
+ * receive memory, and has that received into again while the cache holds it. Completions that were
+ * not seen yet may say where more was received.
+ *
+ * returns      whether there is something to do that the kernel will not tell of
+ */
+static bool reuse_memory(struct fw_uring *self)
+{
+    struct fw_uring_pool *pool = &self->shallow;
+    const uint64_t unsent_before = self->base.stats.sends_unsent;
+    if (self->sends_unsettled && pool->hot_bytes >= FW_URING_HOT_BYTES) {
+        fw_uring_submit(self);
+        if (!io_uring_cq_has_overflow(&self->ring))
+            settle(self, io_uring_cq_ready(&self->ring));
+    }
+    if (!self->sends_unsettled && io_uring_cq_ready(&self->ring) == 0 &&
+        !io_uring_cq_has_overflow(&self->ring))
+        fw_uring_begin_anew(pool);
+    return self->base.stats.sends_unsent != unsent_before ||
+           (self->line_count > 0 && !self->sends_unsettled);
+}
+
 static int wait_for_events(struct fw_uring *self, int timeout_ms)
 {
+    if (reuse_memory(self))
+        timeout_ms = 0;
     if (self->sends_unsettled && (timeout_ms < 0 || timeout_ms > FW_URING_SETTLE_MS_MAX))
         timeout_ms = self->line_count > 0 ? 0 : FW_URING_SETTLE_MS_MAX;
     if (self->connects != NULL)

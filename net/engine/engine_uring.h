@@ -28,13 +28,17 @@
  * once: a receive takes a whole buffer, so that a message of 256 KB stands in one piece, and a slot
  * that finds none waits in line instead of making the pool grow, so that what is in use stays in
  * the cache. */
-#define FW_URING_BUFFER_BYTES        ((size_t)256 * 1024)
+#define FW_URING_BUFFER_BYTES        ((size_t)512 * 1024)
 #define FW_URING_BUFFERS_START       2
 #define FW_URING_SMALL_BUFFER_BYTES  ((size_t)64 * 1024) /* where receive memory is short */
 #define FW_URING_SMALL_BUFFERS_START 4
 #define FW_URING_BUFFERS_MAX         64
 #define FW_URING_DEEP_BUFFER_BYTES   ((size_t)512 * 1024)
 #define FW_URING_DEEP_BUFFERS        2
+/* When so much of the shallow memory was filled since it was last begun anew, the sends from it are
+ * made and settled before the next wait, and it is begun anew: what is in use stays in the cache.
+ * One more enter then pays for many messages. */
+#define FW_URING_HOT_BYTES ((size_t)128 * 1024)
 /* A receive of so many octets makes its slot deep; so many smaller ones in a row, shallow again. */
 #define FW_URING_DEEP_BYTES    (32 * 1024)
 #define FW_URING_SHALLOW_AFTER 16
@@ -128,9 +132,10 @@ struct fw_uring_connects {
 };
 
 struct fw_uring_buffer {
-    uint32_t used; /* octets of it that the kernel has filled in this round */
-    bool kept;     /* the owner sends from it: not the kernel's before the sends are settled */
-    bool consumed; /* the kernel is done with it, and it is kept */
+    uint32_t used;  /* octets of it that the kernel has filled in this round */
+    uint16_t place; /* its entry of the pool's ring */
+    bool kept;      /* the owner sends from it: not the kernel's before the sends are settled */
+    bool consumed;  /* the kernel is done with it, and it is kept */
 };
 
 struct fw_uring_pool {
@@ -141,6 +146,8 @@ struct fw_uring_pool {
     unsigned serving; /* given to the kernel so far */
     unsigned ready;   /* that the kernel has now, whole or in part */
     unsigned kept;
+    unsigned begun;   /* the buffer that the kernel has filled in part, as an id + 1; 0: none */
+    size_t hot_bytes; /* delivered since the memory was begun anew */
     bool incremental;
     uint16_t group;
     struct fw_uring_buffer buffers[FW_URING_BUFFERS_MAX];
@@ -269,6 +276,7 @@ void fw_uring_arm_receive(struct fw_uring *self, uint32_t slot);
 void fw_uring_arm_late(struct fw_uring *self);
 void fw_uring_serve_line(struct fw_uring *self);
 void fw_uring_release_kept(struct fw_uring_pool *pool);
+void fw_uring_begin_anew(struct fw_uring_pool *pool);
 
 /* Puts a receive buffer at the end of the kernel's. */
 void fw_uring_give_buffer(struct fw_uring_pool *pool, unsigned id);

@@ -94,8 +94,9 @@ static void up_changed(struct fw_session *session)
 static bool up_keep(struct fw_session *session)
 {
     struct fake_host *fake = fake_of(session);
-    fake->kept = fake->kept || fake->keeps;
-    return fake->keeps;
+    bool keeps = fake->keeps && fake->receiving;
+    fake->kept = fake->kept || keeps;
+    return keeps;
 }
 
 static void up_timer(struct fw_session *session, uint64_t due_ms)
@@ -474,7 +475,9 @@ void fake_host_receive(struct fake_host *fake, const void *bytes, size_t bytes_c
     memcpy(input->bytes, bytes, bytes_count);
     input->count = bytes_count;
     fake->kept = false;
+    fake->receiving = true;
     fw_session_received(&fake->session, input->bytes, bytes_count);
+    fake->receiving = false;
     if (fake->kept) {
         input->next = fake->inputs;
         fake->inputs = input;

@@ -83,6 +83,7 @@ struct fake_host {
     struct ws_trace frames;
     struct fake_input *inputs; /* received in this turn, and kept */
     bool kept;
+    bool receiving; /* what was set aside earlier is not the engine's, and cannot be kept */
 };
 
 /* Unix time, in every test. */
