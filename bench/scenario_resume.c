@@ -206,6 +206,8 @@ static void run(struct bench_server *server, json_t *figures)
         strncmp(server->url.path, "/topics/", 8) == 0 ? server->url.path + 8 : "bench";
     if (server->pid == 0)
         bench_misuse("resume needs the server's process: --serve, or --server-pid");
+    if (server->url.tls)
+        bench_misuse("resume reads the server's figures over plain HTTP: not with TLS");
     strcpy(batches.path, "/publish");
     bench_poster_init(&poster, &batches, true);
     for (size_t i = 0; i < messages_count; i += 100)
