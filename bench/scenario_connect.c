@@ -167,7 +167,7 @@ static void need(struct bench_start *start)
     /* All come from this machine, which is not the limit that is looked for. */
     snprintf(flags, sizeof flags,
              "--workers %u --insecure-publish --address-connections 0 --address-accept-rate 0 "
-             "--message-rate 0%s",
+             "--accept-rate 0 --message-rate 0%s",
              connect_run.workers, connect_run.armed ? "" : " --ping-interval 0");
     start->ours_flags = flags;
     start->listen_host = "0.0.0.0";

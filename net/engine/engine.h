@@ -229,6 +229,7 @@ struct fw_engine_stats {
     uint64_t stale_completions; /* of a slot's earlier life; ignored */
     uint64_t accepted;
     uint64_t connected;
+    uint64_t receive_memory_bytes; /* what bytes are received into, touched or not */
 };
 const struct fw_engine_stats *fw_engine_stats(const struct fw_engine *engine);
 

@@ -102,6 +102,7 @@ static int create_pool(struct fw_uring *self, struct fw_uring_pool *pool, unsign
         pool->memory = NULL;
         return -ENOMEM;
     }
+    self->base.stats.receive_memory_bytes += pool->count * pool->buffer_bytes;
     io_uring_buf_ring_init(pool->ring);
     int result = register_pool(self, pool, incremental);
     if (result < 0)

@@ -28,6 +28,8 @@
 #define TICKETS_MAX 4096u
 /* How long accepting pauses when the process or the machine is out of descriptors or memory. */
 #define SHORTAGE_PAUSE_MS 100u
+/* How far accepts may be ahead of their rate. */
+#define ACCEPT_DEBT_US 100000u
 /* While connections wait for room it also looks by itself, in case a wake was lost to a race. */
 #define FULL_LOOK_MS 100
 
@@ -113,8 +115,13 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
 /* What the worker is told of the connection. */
 static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
 {
-    bool tls = acceptor->server->listeners[acceptor->came_by[ticket]].tls;
-    return acceptor->addresses[ticket] | (tls ? FW_CONN_TAG_TLS : 0);
+    const struct fw_server *server = acceptor->server;
+    uint32_t tag = acceptor->addresses[ticket];
+    if (server->listeners[acceptor->came_by[ticket]].tls)
+        tag |= FW_CONN_TAG_TLS;
+    if (server->options.proxy_protocol && (tag & FW_TAG_PROXY))
+        tag |= FW_CONN_TAG_PROXIED;
+    return tag;
 }
 
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -142,48 +149,47 @@ static void place_waiting(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-static void count_one(atomic_uint_fast64_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 /* Before anything is read or allocated for it: a flood costs an accept and a close. */
 static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const struct sockaddr *peer,
                        socklen_t peer_bytes)
 {
-    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
-    struct fw_peers *peers = &acceptor->server->peers;
-    char text[FW_SOCK_TEXT_BYTES];
-    struct in6_addr address;
-    const struct fw_proxies *proxies = &acceptor->server->proxies;
-    if (proxies->count > 0 && fw_address_map(peer, &address) &&
-        fw_proxies_have(proxies, &address)) {
+    if (fw_server_trusts(acceptor->server, peer)) {
         acceptor->addresses[ticket] = FW_TAG_PROXY;
         return true;
     }
-    enum fw_peer_verdict verdict =
-        fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
-    if (verdict == FW_PEER_WELCOME)
-        return true;
-    fw_sock_address_text(peer, peer_bytes, text, sizeof text);
-    if (verdict == FW_PEER_HAS_TOO_MANY) {
-        count_one(&acceptor->address_full);
+    return fw_server_admit(acceptor->server, &acceptor->log, fw_engine_now_ms(acceptor->engine),
+                           peer, peer_bytes, &acceptor->addresses[ticket]);
+}
+
+/* Pays for an accept by 1/rate seconds; who has a tenth of a second of debt waits it out. Nobody is
+ * dropped: the backlog holds who comes meanwhile. Accepts that are in flight still come. */
+static void pay(struct fw_acceptor *acceptor)
+{
+    const uint32_t rate = acceptor->server->options.accepts_per_s;
+    if (FW_LIKELY(rate == 0))
+        return;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    uint64_t from_us = acceptor->paid_us > now_ms * 1000 ? acceptor->paid_us : now_ms * 1000;
+    acceptor->paid_us = from_us + (rate > 1000000 ? 1 : 1000000 / rate);
+    if (acceptor->paid_us <= now_ms * 1000 + ACCEPT_DEBT_US)
+        return;
+    uint64_t resume_ms = (acceptor->paid_us - ACCEPT_DEBT_US) / 1000 + 1;
+    if (acceptor->resume_ms == 0) {
         fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address has %u already", text,
-                    peers->open_max);
-    } else {
-        count_one(&acceptor->address_fast);
-        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address comes faster than %u a second",
-                    text, peers->rate);
+                    "connections come faster than %u a second: they wait in the backlog", rate);
+        atomic_fetch_add_explicit(&acceptor->rate_pauses, 1, memory_order_relaxed);
+        if (!atomic_load(&acceptor->server->accepting_blocked))
+            fw_engine_accept_pause(acceptor->engine);
     }
-    return false;
+    if (resume_ms > acceptor->resume_ms)
+        acceptor->resume_ms = resume_ms;
 }
 
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
+    pay(acceptor);
     if (atomic_load(&acceptor->server->stopping) ||
         !is_welcome(acceptor, ticket, peer, peer_bytes)) {
         fw_engine_refuse(acceptor->engine, ticket);
