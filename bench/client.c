@@ -452,6 +452,7 @@ static void prepare(struct bench_client *client)
     const struct fw_engine_options options = {.slots_max = client->slots_max,
                                               .receive_bytes = client->fleet->receive_bytes,
                                               .connects_max = client->slots_max,
+                                              .speaks_first = client->handlers->speaks_first,
                                               .owner = client,
                                               .events = &events};
     client->conns = map(client->slots_max, sizeof *client->conns);

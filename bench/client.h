@@ -102,6 +102,7 @@ struct bench_piece {
 /* What a scenario is told, on the client's thread; any may be NULL. Connections may be given more
  * to send, paused or aborted from inside. */
 struct bench_handlers {
+    bool speaks_first; /* every connection sends as soon as it is there (engine.h) */
     void (*on_open)(struct bench_client *client, uint32_t slot);
     void (*on_piece)(struct bench_client *client, uint32_t slot, const struct bench_piece *piece);
     void (*on_pong)(struct bench_client *client, uint32_t slot);

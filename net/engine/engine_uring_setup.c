@@ -250,6 +250,8 @@ int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_en
     int result = self->wake_fd < 0 ? -errno : create_tables(self);
     if (result == 0 && options->connects_max > 0)
         result = fw_uring_connects_create(self, options->connects_max);
+    if (result == 0 && self->connects != NULL)
+        self->connects->speaks_first = options->speaks_first;
     if (result == 0)
         result = start_ring(self, options);
     if (result < 0) {

@@ -1,4 +1,7 @@
-/* acceptor.c: the thread that takes connections and gives each to the worker that has fewest.
+/* acceptor.c: the thread that takes connections and gives them to the workers that have fewest.
+ *
+ * In a storm one worker gets several in a row: each hand-over wakes its worker, and a worker that
+ * finds one connection a turn spends more time on waking up than on it.
  *
  * It never drops one for want of room: when every worker is full, what it holds waits, accepting
  * stops and the kernel's backlog holds the rest; a connection that closes anywhere wakes it. When
@@ -30,6 +33,14 @@
 /* While connections wait for room it also looks by itself, in case a wake was lost to a race. */
 #define FULL_LOOK_MS 100
 
+/* A worker gets at most so many connections in a row, and at most an eighth of what it has: few
+ * connections stand evenly. */
+#define RUN_MAX   64u
+#define RUN_SHARE 8u
+/* It is a storm when more than 8,000 come a second, seen over so long. */
+#define STORM_MS    16u
+#define STORM_COUNT 128u
+
 static_assert(FW_WORKERS_MAX <= 256, "a worker's index fits the octet that `targets` keeps");
 
 static uint64_t load(const atomic_uint_fast64_t *counter)
@@ -37,21 +48,56 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* The worker with the fewest connections, those on their way included, or NULL when all are full.
- */
-static struct fw_worker *choose(struct fw_acceptor *acceptor)
+/* A worker's connections, those on their way included. */
+static uint64_t count_of(const struct fw_acceptor *acceptor, const struct fw_worker *worker)
+{
+    return acceptor->handed[worker->index] - load(&worker->gone);
+}
+
+/* The worker with the fewest connections, or NULL when all are full. */
+static struct fw_worker *emptiest(const struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
     struct fw_worker *best = NULL;
     uint64_t best_count = server->slots_max;
     for (unsigned i = 0; i < server->workers_count; i++) {
-        uint64_t count = acceptor->handed[i] - load(&server->workers[i]->gone);
+        uint64_t count = count_of(acceptor, server->workers[i]);
         if (count < best_count) {
             best = server->workers[i];
             best_count = count;
         }
     }
     return best;
+}
+
+/* The worker for the next connection, or NULL when all are full: the one whose run goes on, else
+ * the emptiest. */
+static struct fw_worker *choose(struct fw_acceptor *acceptor)
+{
+    struct fw_worker *worker = acceptor->run.worker;
+    if (acceptor->run.left > 0 && count_of(acceptor, worker) < acceptor->server->slots_max)
+        return worker;
+    worker = emptiest(acceptor);
+    if (worker == NULL)
+        return NULL;
+    uint64_t share = acceptor->pace.storm ? count_of(acceptor, worker) / RUN_SHARE : 0;
+    acceptor->run.worker = worker;
+    acceptor->run.left = share < RUN_MAX ? (uint32_t)share + 1 : RUN_MAX;
+    return worker;
+}
+
+/* Counts who comes; the end of a storm ends its run. */
+static void keep_pace(struct fw_acceptor *acceptor)
+{
+    uint64_t passed_ms = fw_engine_now_ms(acceptor->engine) - acceptor->pace.from_ms;
+    if (passed_ms >= STORM_MS) {
+        acceptor->pace.storm = acceptor->pace.count >= STORM_COUNT && passed_ms < 2 * STORM_MS;
+        acceptor->pace.from_ms += passed_ms;
+        acceptor->pace.count = 0;
+        if (!acceptor->pace.storm)
+            acceptor->run.left = 0;
+    }
+    acceptor->pace.count++;
 }
 
 static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -86,6 +132,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
         return;
     }
     acceptor->handed[worker->index]++;
+    acceptor->run.left--;
     acceptor->targets[ticket] = (uint8_t)worker->index;
     acceptor->handing++;
     fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
@@ -149,6 +196,7 @@ static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *pee
         return;
     }
     acceptor->came_by[ticket] = (uint8_t)fw_engine_accepted_by(acceptor->engine);
+    keep_pace(acceptor);
     place(acceptor, ticket);
 }
 
@@ -160,6 +208,7 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
     if (status == -ENFILE) {
+        acceptor->run.left = 0;
         keep_waiting(acceptor, ticket);
     } else {
         fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket] & FW_TAG_ADDRESS);

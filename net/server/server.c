@@ -28,7 +28,7 @@
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-static unsigned allowed_cpus(void)
+unsigned fw_server_cpus(void)
 {
     cpu_set_t cpus;
     if (sched_getaffinity(0, sizeof cpus, &cpus) != 0)
@@ -49,7 +49,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     size_t known = options->size < sizeof *own ? options->size : sizeof *own;
     memcpy(own, options, known);
     own->size = sizeof *own;
-    own->workers = own->workers == 0 ? allowed_cpus() : own->workers;
+    own->workers = own->workers == 0 ? fw_server_cpus() : own->workers;
     own->message_bytes_max =
         own->message_bytes_max == 0 ? FW_MESSAGE_BYTES_DEFAULT : own->message_bytes_max;
     own->fragments_max = or_default(own->fragments_max, FW_FRAGMENTS_DEFAULT);

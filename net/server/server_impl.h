@@ -132,7 +132,16 @@ struct fw_acceptor {
     struct fw_log log;
     pthread_t thread;
     bool has_thread;
-    uint64_t *handed;  /* connections given to each worker ever; the acceptor's own */
+    uint64_t *handed; /* connections given to each worker ever; the acceptor's own */
+    struct {
+        uint64_t from_ms;
+        uint32_t count; /* accepted since */
+        bool storm;
+    } pace;
+    struct {
+        struct fw_worker *worker; /* who gets the next `left` connections */
+        uint32_t left;
+    } run;
     uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
     uint32_t handing; /* hand-overs that on_handed_over has not ended */
@@ -247,6 +256,9 @@ void fw_server_tls_destroy(struct fw_server *server);
  */
 int fw_server_check_topics(struct fw_server *server);
 int fw_server_make_topic_rules(struct fw_server *server);
+
+/* server.c: on how many CPUs this process may run, FW_WORKERS_MAX at most. */
+unsigned fw_server_cpus(void);
 
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */

@@ -27,6 +27,10 @@
 #define DRAIN_MS_PER_CONN 40u
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
+/* Workers that share a CPU take turns anyway: who takes its turn for several events leaves more of
+ * the CPU to all of them. */
+#define GATHER_EVENTS 16u
+#define GATHER_US     200u
 /* How old the figures of slow connections may be. */
 #define SLOW_REPORT_MS 100u
 
@@ -446,6 +450,8 @@ static int start(struct fw_worker *worker)
     int result = fw_engine_create(server->engine_kind, &options, &worker->engine);
     if (result != 0)
         return result;
+    if (server->workers_count > fw_server_cpus())
+        fw_engine_gather(worker->engine, GATHER_EVENTS, GATHER_US);
     struct fw_conns *conns = &worker->conns;
     result = fw_conns_init(conns, server->slots_max, fw_engine_now_ms(worker->engine));
     if (result != 0)
