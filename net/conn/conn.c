@@ -169,7 +169,10 @@ void fw_conn_changed(struct fw_session *session)
 
 bool fw_conn_keep(struct fw_session *session)
 {
-    struct fw_conns *conns = fw_conn_table(conn_of(session));
+    struct fw_conn *conn = conn_of(session);
+    struct fw_conns *conns = fw_conn_table(conn);
+    if (FW_UNLIKELY(conn->flags & CONN_TLS))
+        return fw_conn_tls_keep(conns);
     return conns->receiving && fw_engine_keep(conns->engine);
 }
 

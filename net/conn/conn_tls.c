@@ -23,6 +23,9 @@
 #define PIECES_MAX 64
 /* A record's cost beside its plaintext, with room to spare: header 5, nonce 8, type 1, tag 16. */
 #define RECORD_EXTRA_BYTES 32
+/* Records decrypted before the session sees them: a message of 16 KiB, which its header pushes into
+ * a second record, comes whole then, and nobody has to assemble it. Four stay in the cache. */
+#define SCRATCH_RECORDS 4
 /* The first room that a handshake's messages are given; most server flights fit the second. */
 #define SINK_BYTES_MIN 1024
 
@@ -53,7 +56,9 @@ struct fw_conns_tls {
     uint32_t begun_max;
     uint32_t begins_left; /* of this turn */
     struct fw_conns_tls_stats stats;
-    uint8_t scratch[FW_TLS_PLAIN_BYTES_MAX];
+    bool delivering; /* the scratch, to a session */
+    bool kept;       /* which queued some of it as it stands */
+    uint8_t scratch[SCRATCH_RECORDS * FW_TLS_PLAIN_BYTES_MAX];
 };
 
 /* A sink in the turn's arena. */
@@ -260,16 +265,57 @@ static void opened(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls
     fw_conn_changed(&conn->session); /* what was queued meanwhile */
 }
 
-/* Decrypts the next bytes; what TLS has to say goes to the wire, also before an error. */
-static ssize_t pull(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self)
+/* Decrypts the next record behind what the scratch has; what TLS has to say goes to the wire, also
+ * before an error. */
+static ssize_t pull(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self,
+                    size_t scratch_bytes)
 {
     struct arena_sink sink = open_sink(conns);
-    ssize_t got =
-        fw_tls_plain(self->tls, conns->tls->scratch, sizeof conns->tls->scratch, &sink.sink);
+    ssize_t got = fw_tls_plain(self->tls, conns->tls->scratch + scratch_bytes,
+                               sizeof conns->tls->scratch - scratch_bytes, &sink.sink);
     int queued = put_on_wire(self, &sink);
     if (sink.sink.count > 0)
         fw_conn_changed(&conn->session);
+    if (!self->open && fw_tls_state(self->tls) == FW_TLS_OPEN)
+        opened(conns, conn, self);
     return queued != 0 ? queued : got;
+}
+
+/* Decrypts what there is, as long as the scratch has room for a record.
+ *
+ * bytes_out    of the scratch, also before an error
+ * returns      more than 0: there may be more; 0: not; or what fw_tls_plain said
+ */
+static ssize_t fill_scratch(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self,
+                            size_t *bytes_out)
+{
+    size_t bytes = 0;
+    ssize_t got;
+    do {
+        got = pull(conns, conn, self, bytes);
+        if (got > 0)
+            bytes += (size_t)got;
+    } while (got > 0 && sizeof conns->tls->scratch - bytes >= FW_TLS_PLAIN_BYTES_MAX);
+    *bytes_out = bytes;
+    return got;
+}
+
+/* Gives the session what the scratch has. What it echoes from there is encrypted at once, out of
+ * the cache; what TLS may not encrypt yet moves to the heap, for the scratch is used again. */
+static void deliver(struct fw_conns *conns, struct fw_conn *conn, size_t bytes_count)
+{
+    struct fw_conns_tls *all = conns->tls;
+    struct fw_session *session = &conn->session;
+    all->delivering = true;
+    fw_session_received(session, all->scratch, bytes_count);
+    all->delivering = false;
+    if (!all->kept)
+        return;
+    all->kept = false;
+    if (session->end == FW_END_NOT) /* else its last words are the flush's business */
+        fw_conn_tls_seal(conns, conn);
+    if (fw_outq_keep(&session->outq) != 0)
+        fw_session_finish(session, FW_END_ABORT);
 }
 
 /* Gives the session all that can be decrypted. */
@@ -277,20 +323,26 @@ static void run(struct fw_conns *conns, struct fw_conn *conn)
 {
     struct conn_tls *self = of(conns, conn);
     struct fw_session *session = &conn->session;
-    for (;;) {
-        ssize_t got = pull(conns, conn, self);
-        if (!self->open && fw_tls_state(self->tls) == FW_TLS_OPEN)
-            opened(conns, conn, self);
+    ssize_t got;
+    do {
+        size_t bytes;
+        got = fill_scratch(conns, conn, self, &bytes);
+        if (bytes > 0)
+            deliver(conns, conn, bytes);
+        if (bytes > 0 && session->phase == FW_PHASE_DONE) /* the rest is for nobody */
+            return;
         if (got == FW_ERR_TLS_ENDED)
             fw_session_ended(session, 0);
         else if (got < 0)
             fail(conns, conn, (int)got);
-        if (got <= 0)
-            return;
-        fw_session_received(session, conns->tls->scratch, (size_t)got);
-        if (session->phase == FW_PHASE_DONE) /* the rest is for nobody */
-            return;
-    }
+    } while (got > 0);
+}
+
+bool fw_conn_tls_keep(struct fw_conns *conns)
+{
+    if (conns->tls->delivering)
+        conns->tls->kept = true;
+    return conns->tls->delivering;
 }
 
 /* How long until there is room for one more handshake: until the oldest has had its time, which is
@@ -352,7 +404,7 @@ void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const ui
     if (status == FW_ERR_TLS_NOT_TLS && answer_plain_http(conns, self, bytes) != 0)
         status = -ENOMEM;
     if (status != 0) {
-        (void)pull(conns, conn, self); /* the alert that says so */
+        (void)pull(conns, conn, self, 0); /* the alert that says so */
         fail(conns, conn, status);
         return;
     }

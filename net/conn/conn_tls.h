@@ -1,9 +1,9 @@
 /* conn_tls.h: TLS between a connection's socket and its session.
  *
  * What the socket brings is decrypted into one scratch buffer of the worker and given to the
- * session piece by piece; what the session owes is encrypted, a bounded piece ahead of the socket,
- * into a second queue, the wire, from which conn.c sends as it sends a plain connection's. A worker
- * that serves no TLS has none of this; a plain connection pays nothing.
+ * session, a few records at a time; what the session owes is encrypted, a bounded piece ahead of
+ * the socket, into a second queue, the wire, from which conn.c sends as it sends a plain
+ * connection's. A worker that serves no TLS has none of this; a plain connection pays nothing.
  *
  *   on_adopted --> HELLO --> waiting --a turn's share--> begun --> OPEN --> close_notify or alert
  *                    |          (the ClientHello is whole)  |
@@ -83,6 +83,9 @@ void fw_conn_tls_end(struct fw_conns *conns, struct fw_conn *conn);
 /* Cipher bytes came. */
 void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const uint8_t *bytes,
                           size_t bytes_count);
+
+/* For fw_conn_keep: whether what TLS is delivering may be queued as it stands. */
+bool fw_conn_tls_keep(struct fw_conns *conns);
 
 /* What is to be sent: cipher bytes. */
 struct fw_outq *fw_conn_tls_wire(const struct fw_conns *conns, const struct fw_conn *conn);
