@@ -217,7 +217,8 @@ SERVER_TEST_AND_TLS(resume_many, take_a_long_history_page_by_page_while_more_is_
             struct ws_client_frame frame;
             char text[PAGED_BYTES_MAX];
             size_t count = make_paged(n, text);
-            cr_assert(ws_client_receive(&clients[i], &frame), "client %u, message %u", i, n);
+            cr_assert(ws_client_receive(&clients[i], &frame), "client %u, message %u: %d, %s", i, n,
+                      clients[i].error, server.log);
             cr_assert_eq(frame.count, count, "client %u, message %u", i, n);
             cr_assert_arr_eq(frame.bytes, text, count, "client %u, message %u", i, n);
         }
