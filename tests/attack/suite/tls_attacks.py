@@ -367,7 +367,7 @@ def client_certificates(engine, quick):
 # ---- handshakes that stand still -----------------------------------------------------------------
 
 HOLDERS = 2  # processes, so that the descriptors suffice
-BEGUN_A_SECOND = 4000  # of each; at several times that SYNs are lost, which is another attack
+BEGUN_A_SECOND = 4000  # of each: a flood of connections is another attack
 HONEST_A_SECOND = 50
 HANDSHAKE_S = 10
 
