@@ -20,6 +20,7 @@ struct feed_publisher {
     int datagrams;              /* raw; -1 otherwise */
     struct bench_pattern batch; /* requests in a row, as one unit; rewritten for each batch */
     size_t batch_room;
+    uint8_t *payload; /* of the message that is being made */
     uint32_t answers_left;
     uint64_t *sequences; /* by topic that it publishes to */
     uint64_t next_due;   /* by clock: messages of ours that are out or in the batch */
@@ -79,6 +80,7 @@ void feed_publishers_open(struct feed *feed);
 void feed_publisher_opened(struct bench_client *client, uint32_t slot);
 void feed_publisher_answered(struct bench_client *client, uint32_t slot, uint8_t *bytes,
                              size_t count);
+void feed_publisher_acked(struct bench_client *client, uint32_t slot);
 void feed_publish_turn(struct bench_client *client);
 
 /* thread: any */

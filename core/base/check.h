@@ -14,6 +14,9 @@
 #define FW_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define FW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Keeps a long, rare function out of its caller, whose common way stays short. */
+#define FW_APART __attribute__((noinline))
+
 /* Says where and what on stderr and aborts. It lives in check.c. */
 _Noreturn void fw_assert_failed(const char *fact, const char *file, int line);
 

@@ -13,7 +13,7 @@
 
 /* XORs `bytes` octets of `in` with `key` into `out`.
  *
- * out          written; the same address as `in` (in place) or not overlapping it
+ * out          written; `in` itself, any address in front of it, or one that does not overlap it
  * in           borrowed; any alignment
  * key          the four key octets as they stand in memory (memcpy from the wire), the first one
  *              belonging to in[0]

@@ -3,8 +3,8 @@
  * Three ways through, fastest first:
  *
  *   plain_message   a whole, final data frame of up to 65535 octets, nothing cut: unmasked where
- *                   it stands; while it is short, with no call into the wide kernels
- *   whole_message   any other whole, final data frame, nothing cut: longer, or compressed
+ *                   it stands or in front of that; while it is short, with no call into the wide
+ * kernels whole_message   any other whole, final data frame, nothing cut: longer, or compressed
  *   stages          everything else walks the stages of a partial:
  *
  *        header_step --> data_step     until the frame's payload is there, then back
@@ -139,38 +139,39 @@ static bool needs_utf8(uint8_t opcode, bool compressed)
     return opcode == FW_WS_TEXT && !compressed;
 }
 
-/* Unmasks a short payload in place by words and learns on the way whether it is ASCII. For this
- * size the calls through the dispatch of mask.h and utf8.h would cost more than the work.
+/* Unmasks a short payload by words, in place or to somewhere in front of it, and learns on the way
+ * whether it is ASCII. For this size the calls through the dispatch of mask.h and utf8.h would cost
+ * more than the work.
  *
  * The last word overlaps the one before it, so that a length that is no multiple of 8 costs no
  * branches; it is loaded before anything is stored.
  *
  * returns      true when the payload is ASCII, false when it is not or was not looked at
  */
-static inline bool unmask_short(uint8_t *at, size_t bytes, uint32_t key)
+static inline bool unmask_short(uint8_t *out, const uint8_t *in, size_t bytes, uint32_t key)
 {
     if (bytes < 8) {
-        mask_short(at, at, bytes, key);
+        mask_short(out, in, bytes, key);
         return false;
     }
     uint64_t key_word = key_twice(key);
-    uint64_t last = load_u64(at + bytes - 8) ^ key_twice(key_after(key, bytes));
+    uint64_t last = load_u64(in + bytes - 8) ^ key_twice(key_after(key, bytes));
     uint64_t seen = last;
     for (size_t i = 0; i + 8 < bytes; i += 8) {
-        uint64_t word = load_u64(at + i) ^ key_word;
+        uint64_t word = load_u64(in + i) ^ key_word;
         seen |= word;
-        store_u64(at + i, word);
+        store_u64(out + i, word);
     }
-    store_u64(at + bytes - 8, last);
+    store_u64(out + bytes - 8, last);
     return (seen & 0x8080808080808080u) == 0;
 }
 
 /* The same for a payload of any length. */
-static inline bool unmask(uint8_t *payload, size_t bytes, uint32_t key)
+static inline bool unmask(uint8_t *out, const uint8_t *in, size_t bytes, uint32_t key)
 {
     if (bytes <= SHORT_BYTES_MAX)
-        return unmask_short(payload, bytes, key);
-    fw_mask(payload, payload, bytes, key);
+        return unmask_short(out, in, bytes, key);
+    fw_mask(out, in, bytes, key);
     return false;
 }
 
@@ -204,18 +205,23 @@ static inline size_t plain_header(const struct fw_ws_rules *rules, const uint8_t
  *
  * returns      false, nothing touched, when the input starts with anything but a plain frame
  */
-static bool plain_message(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
-                          uint8_t **in, size_t *in_bytes, struct fw_ws_event *event_out)
+static inline bool plain_message(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
+                                 uint8_t *behind, uint8_t **in, size_t *in_bytes,
+                                 struct fw_ws_event *event_out)
 {
     size_t bytes;
     size_t header_bytes = plain_header(rules, *in, *in_bytes, &bytes);
     if (header_bytes == 0)
         return false;
     uint8_t opcode = **in & 0x0f;
+    const uint8_t *from = *in + header_bytes;
     uint8_t *payload = *in + header_bytes;
+    if (behind != NULL && !rules->client)
+        payload = behind + (bytes <= LENGTH_7_BITS_MAX ? 2 : 4);
+    fw_assert(payload <= from);
     /* The key's octets are the last four of the header. */
-    bool ascii = !rules->client && unmask(payload, bytes, load_u32(payload - 4));
-    *in = payload + bytes;
+    bool ascii = !rules->client && unmask(payload, from, bytes, load_u32(from - 4));
+    *in += header_bytes + bytes;
     *in_bytes -= header_bytes + bytes;
     if (opcode == FW_WS_TEXT && !ascii && !fw_utf8_valid(payload, bytes)) {
         struct call call = {.decoder = decoder, .event = event_out};
@@ -545,6 +551,7 @@ static bool step(struct call *call)
 }
 
 /* The way through for everything that plain_message leaves. */
+FW_APART
 static void walk_stages(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
                         uint8_t **in, size_t *in_bytes, struct fw_ws_event *event_out)
 {
@@ -557,13 +564,23 @@ static void walk_stages(struct fw_ws_decoder *decoder, const struct fw_ws_rules 
     *in_bytes = call.in_bytes;
 }
 
-void fw_ws_decoder_next(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
-                        uint8_t **in, size_t *in_bytes, struct fw_ws_event *event_out)
+void fw_ws_decoder_next_behind(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
+                               uint8_t *behind, uint8_t **in, size_t *in_bytes,
+                               struct fw_ws_event *event_out)
 {
     bool idle = decoder->partial == NULL && !decoder->ended;
-    if (FW_LIKELY(idle) && plain_message(decoder, rules, in, in_bytes, event_out))
+    if (FW_LIKELY(idle) && plain_message(decoder, rules, behind, in, in_bytes, event_out))
         return;
-    walk_stages(decoder, rules, in, in_bytes, event_out);
+    if (FW_LIKELY(idle) && *in_bytes == 0) { /* every buffer ends here */
+        *event_out = (struct fw_ws_event){.kind = FW_WS_NEED_MORE};
+        return;
+    }
+    /* Copies, because what is pointed to from outside cannot stay in registers. */
+    uint8_t *at = *in;
+    size_t left = *in_bytes;
+    walk_stages(decoder, rules, &at, &left, event_out);
+    *in = at;
+    *in_bytes = left;
 }
 
 uint8_t *fw_ws_decoder_take(struct fw_ws_decoder *decoder)

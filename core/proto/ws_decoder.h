@@ -79,6 +79,9 @@ void fw_ws_decoder_clear(struct fw_ws_decoder *decoder);
 /* Gives the next event that the input completes.
  *
  * rules        borrowed
+ * behind       where in the input's memory the next payload may be put: behind these octets and
+ *              room for a server's header (RFC 6455, section 5.2), if that is in front of where it
+ *              stands; only a server's decoder does so, and not with every message. NULL: nowhere
  * in           the unread input: the address and count are moved past what was consumed; the bytes
  *              are written (unmasked in place). Call again with the rest until FW_WS_NEED_MORE,
  *              which comes only with *in_bytes == 0.
@@ -92,8 +95,17 @@ void fw_ws_decoder_clear(struct fw_ws_decoder *decoder);
  * failures     every FW_ERR_WS_* of "frames and messages" in status.h, out of memory among them
  * source       RFC 6455, sections 5.2 to 5.6, 7.1, 7.4, 8.1
  */
-void fw_ws_decoder_next(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
-                        uint8_t **in, size_t *in_bytes, struct fw_ws_event *event_out);
+void fw_ws_decoder_next_behind(struct fw_ws_decoder *decoder, const struct fw_ws_rules *rules,
+                               uint8_t *behind, uint8_t **in, size_t *in_bytes,
+                               struct fw_ws_event *event_out);
+
+/* The same, every payload where it came. */
+static inline void fw_ws_decoder_next(struct fw_ws_decoder *decoder,
+                                      const struct fw_ws_rules *rules, uint8_t **in,
+                                      size_t *in_bytes, struct fw_ws_event *event_out)
+{
+    fw_ws_decoder_next_behind(decoder, rules, NULL, in, in_bytes, event_out);
+}
 
 /* Takes the buffer of the assembled message that was just handed out (event.assembled), so that it
  * can be sent on without a copy.

@@ -82,19 +82,14 @@ static int reserve(struct fw_outq *outq)
     return 0;
 }
 
-/* Lengthens the last entry when the new piece continues it. */
-static bool extend_last(struct fw_outq *outq, const uint8_t *bytes, uint32_t bytes_count)
+bool fw_outq_extend_last(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count)
 {
-    if (outq->more == NULL) {
-        if (outq->first_share != NULL || outq->first_bytes + outq->first_count != bytes)
-            return false;
-        outq->first_count += bytes_count;
-        return true;
-    }
     struct fw_outq_entry *last = at(outq->more, outq->more->count - 1);
     if (last->share != NULL || last->bytes + last->bytes_count != bytes)
         return false;
-    last->bytes_count += bytes_count;
+    fw_assert(bytes_count <= UINT32_MAX - outq->queued_bytes);
+    last->bytes_count += (uint32_t)bytes_count;
+    outq->queued_bytes += (uint32_t)bytes_count;
     return true;
 }
 
@@ -107,8 +102,7 @@ int fw_outq_push(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count,
         outq->first_bytes = bytes;
         outq->first_share = share;
         outq->first_count = count;
-    } else if (share == NULL && extend_last(outq, bytes, count)) {
-        outq->queued_bytes += count;
+    } else if (share == NULL && fw_outq_extend(outq, bytes, bytes_count)) {
         return 0;
     } else {
         if (reserve(outq) != 0)

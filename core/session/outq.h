@@ -14,6 +14,7 @@
 #ifndef FW_SESSION_OUTQ_H
 #define FW_SESSION_OUTQ_H
 
+#include "base/check.h"
 #include "hub/share.h"
 
 #include <assert.h>
@@ -63,12 +64,42 @@ void fw_outq_clear(struct fw_outq *outq);
 int fw_outq_push(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count,
                  struct fw_share *share);
 
+/* The same for a queue of more than one entry. */
+bool fw_outq_extend_last(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count);
+
+/* Makes the last piece longer when it is one without a share that ends where `bytes` begin.
+ *
+ * returns      false when it is not, or there is none; nothing changed then
+ */
+static inline bool fw_outq_extend(struct fw_outq *outq, const uint8_t *bytes, size_t bytes_count)
+{
+    if (outq->more != NULL)
+        return fw_outq_extend_last(outq, bytes, bytes_count);
+    if (fw_outq_empty(outq) || outq->first_share != NULL ||
+        outq->first_bytes + outq->first_count != bytes)
+        return false;
+    fw_assert(bytes_count <= UINT32_MAX - outq->queued_bytes);
+    outq->first_count += (uint32_t)bytes_count;
+    outq->queued_bytes += (uint32_t)bytes_count;
+    return true;
+}
+
 /* Takes up to `entries_max` entries out from the front; their references go to the caller.
  *
  * returns      entries written to entries_out
  */
 unsigned fw_outq_take(struct fw_outq *outq, struct fw_outq_entry *entries_out,
                       unsigned entries_max);
+
+/* The same for a queue that holds one entry, as nearly all do. */
+static inline void fw_outq_take_only(struct fw_outq *outq, struct fw_outq_entry *entry_out)
+{
+    fw_assert_slow(!fw_outq_empty(outq) && outq->more == NULL);
+    *entry_out = (struct fw_outq_entry){
+        .bytes = outq->first_bytes, .share = outq->first_share, .bytes_count = outq->first_count};
+    outq->first_bytes = NULL;
+    outq->queued_bytes = 0;
+}
 
 /* Shows what stands in front without taking it: at least a piece when there is one, the last cut to
  * what is asked for.

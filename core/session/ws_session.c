@@ -21,9 +21,13 @@
 #include <fanwire/types.h>
 #include <string.h>
 
-/* Echoes from this size on are sent from where they were received; a smaller one is cheaper copied
- * behind the one before it, for then both are one piece of the send. */
-#define ECHO_IN_PLACE_BYTES 2048
+/* An echo is sent from where it was received when it and what came behind it are so many octets:
+ * fewer are cheaper copied than kept. */
+#ifndef ECHO_IN_PLACE_BYTES
+#define ECHO_IN_PLACE_BYTES 256
+#endif
+/* What was assembled is worth a share of its own from here on. */
+#define ECHO_SHARED_BYTES 2048
 
 /* How far ahead a peer's control frames may run: two seconds' worth of them at once. */
 #define CONTROL_BURST_MS 2000u
@@ -61,42 +65,98 @@ static bool queue_frame(struct fw_session *session, uint8_t opcode, struct fw_by
     return true;
 }
 
-/* Sends the message that the program is being told of from where it stands, its new header written
- * over the end of its old one: what came whole stays in receive memory, what was assembled gives
- * its buffer away.
+/* A final frame's header for `bytes_count` octets, unmasked; ends before `payload`. */
+static inline uint8_t *write_header(uint8_t *payload, uint8_t opcode, size_t bytes_count)
+{
+    uint8_t *at = payload - 2;
+    if (bytes_count < 126) {
+        at[1] = (uint8_t)bytes_count;
+    } else if (bytes_count <= UINT16_MAX) {
+        at -= 2;
+        at[1] = 126;
+        at[2] = (uint8_t)(bytes_count >> 8);
+        at[3] = (uint8_t)bytes_count;
+    } else {
+        const struct fw_ws_header header = {
+            .payload_bytes = bytes_count, .opcode = opcode, .fin = true};
+        at = payload - fw_ws_header_bytes(bytes_count, false);
+        fw_ws_header_encode(&header, at);
+        return at;
+    }
+    at[0] = (uint8_t)(0x80 | opcode);
+    return at;
+}
+
+/* Gives what was assembled to the queue, its header in the headroom.
  *
  * returns      false when it must be copied after all
  */
-static bool queue_told(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
+FW_APART
+static bool queue_assembled(struct fw_session *session, uint8_t opcode, struct fw_bytes payload)
 {
     struct fw_session_told *told = &session->host->told;
-    const struct fw_ws_header header = {
-        .payload_bytes = payload.count, .opcode = opcode, .fin = true};
-    size_t header_bytes = fw_ws_header_bytes(payload.count, false);
-    uint8_t *at = told->bytes - header_bytes;
-    struct fw_share *share = NULL;
-    if (told->assembled) {
-        share = fw_share_of_block(told->bytes - FW_WS_MESSAGE_HEADROOM, at,
-                                  header_bytes + payload.count);
-        if (share == NULL)
-            return false;
-    } else if (!session->host->up->keep(session)) {
+    uint8_t *at = write_header(told->bytes, opcode, payload.count);
+    size_t bytes_count = (size_t)(told->bytes - at) + payload.count;
+    struct fw_share *share =
+        fw_share_of_block(told->bytes - FW_WS_MESSAGE_HEADROOM, at, bytes_count);
+    if (share == NULL)
         return false;
-    }
     told->sent = true;
-    fw_ws_header_encode(&header, at);
-    bool queued = fw_outq_push(&session->outq, at, header_bytes + payload.count, share) == 0;
-    if (queued)
+    if (fw_outq_push(&session->outq, at, bytes_count, share) == 0) {
         session->host->up->changed(session);
+        fw_ws_decoder_take(&told->session->in.decoder);
+    } else {
+        fw_session_finish(session, FW_END_ABORT);
+        share->block = NULL; /* the decoder's still: the program may go on reading it */
+    }
+    fw_share_drop(share);
+    return true;
+}
+
+static inline size_t header_bytes_of(size_t bytes_count)
+{
+    return bytes_count < 126 ? 2 : bytes_count <= UINT16_MAX ? 4 : 10;
+}
+
+/* Lengthens the last echo by the message being told, which was put right behind it. Echoes that
+ * follow each other are one piece so: our header is 4 octets shorter than theirs.
+ *
+ * returns      false when it does not stand there, or something else was queued since
+ */
+static inline bool queue_behind_echo(struct fw_session *session, uint8_t opcode, size_t bytes_count)
+{
+    struct fw_session_told *told = &session->host->told;
+    struct fw_session_echoes *echoes = &session->host->echoes;
+    const size_t header_bytes = header_bytes_of(bytes_count);
+    if (told->bytes - header_bytes != echoes->end ||
+        !fw_outq_extend(&session->outq, echoes->end, header_bytes + bytes_count))
+        return false;
+    write_header(told->bytes, opcode, bytes_count);
+    told->sent = true;
+    echoes->end = told->bytes + bytes_count;
+    return true;
+}
+
+/* Sends the message that the program is being told of from where it stands in receive memory, its
+ * new header written over the end of its old one.
+ *
+ * returns      false when it must be copied after all
+ */
+static bool queue_in_place(struct fw_session *session, uint8_t opcode, size_t bytes_count)
+{
+    struct fw_session_host *host = session->host;
+    struct fw_session_told *told = &host->told;
+    if (host->echoes.end == NULL && bytes_count + host->echoes.rest_bytes < ECHO_IN_PLACE_BYTES)
+        return false;
+    if (!host->up->keep(session))
+        return false;
+    told->sent = true;
+    const uint8_t *at = write_header(told->bytes, opcode, bytes_count);
+    host->echoes.end = told->bytes + bytes_count;
+    if (fw_outq_push(&session->outq, at, header_bytes_of(bytes_count) + bytes_count, NULL) == 0)
+        host->up->changed(session);
     else
         fw_session_finish(session, FW_END_ABORT);
-    if (share != NULL) {
-        if (queued)
-            fw_ws_decoder_take(&told->session->in.decoder);
-        else
-            share->block = NULL; /* the decoder's still: the program may go on reading it */
-        fw_share_drop(share);
-    }
     return true;
 }
 
@@ -131,6 +191,27 @@ void fw_ws_session_open(struct fw_session *session)
         fw_session_set_timer(session, ping_wait_ms(session));
 }
 
+/* The same, once it is known that it may be sent. `echo`: it is the message being told. */
+FW_APART
+static int send_message(struct fw_session *session, uint8_t type, struct fw_bytes payload,
+                        bool echo)
+{
+    const struct fw_session_told *told = &session->host->told;
+    /* An echo's text was judged when it came. */
+    if (type == FW_TEXT && !(echo && told->text) && !fw_utf8_valid(payload.at, payload.count))
+        return FW_ERR_NOT_UTF8;
+    if (session->encoding != 0 && fw_session_send_compressed(session, type, payload))
+        return session->end == FW_END_ABORT ? -ENOMEM : 0;
+    bool queued = false;
+    if (echo && !told->sent && !told->assembled)
+        queued = queue_in_place(session, type, payload.count);
+    else if (echo && !told->sent && payload.count >= ECHO_SHARED_BYTES)
+        queued = queue_assembled(session, type, payload);
+    if (queued)
+        return session->end == FW_END_ABORT ? -ENOMEM : 0;
+    return queue_frame(session, type, payload) ? 0 : -ENOMEM;
+}
+
 int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes payload)
 {
     const struct fw_session_host *host = session->host;
@@ -144,15 +225,10 @@ int fw_ws_session_send(struct fw_session *session, uint8_t type, struct fw_bytes
     }
     const struct fw_session_told *told = &host->told;
     bool echo = told->session != NULL && payload.at == told->bytes && payload.count == told->count;
-    /* An echo's text was judged when it came. */
-    if (type == FW_TEXT && !(echo && told->text) && !fw_utf8_valid(payload.at, payload.count))
-        return FW_ERR_NOT_UTF8;
-    if (session->encoding != 0 && fw_session_send_compressed(session, type, payload))
-        return session->end == FW_END_ABORT ? -ENOMEM : 0;
-    if (echo && !told->sent && payload.count >= ECHO_IN_PLACE_BYTES &&
-        queue_told(session, type, payload))
-        return session->end == FW_END_ABORT ? -ENOMEM : 0;
-    return queue_frame(session, type, payload) ? 0 : -ENOMEM;
+    if (echo && !told->sent && !told->assembled && (told->text || type == FW_BINARY) &&
+        session->encoding == 0 && queue_behind_echo(session, type, payload.count))
+        return 0;
+    return send_message(session, type, payload, echo);
 }
 
 int fw_ws_session_close(struct fw_session *session, unsigned code, struct fw_bytes reason)
@@ -176,6 +252,12 @@ void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *r
         queue_close(session, code, fw_bytes_of(reason));
     }
     fw_session_finish(session, FW_END_LINGER);
+}
+
+void fw_ws_session_fail_slow(struct fw_session *session, const char *reason)
+{
+    fw_ws_session_fail(session, 1013, reason);
+    fw_session_finish(session, FW_END_LINGER_SLOW);
 }
 
 static void got_failure(struct fw_session *session, int status)
@@ -209,18 +291,9 @@ static void tell_message(struct fw_session *session, const struct fw_ws_event *e
     host->told.session = NULL;
 }
 
-static void got_message(struct fw_session *session, struct fw_ws_event *event)
+FW_APART
+static void got_compressed(struct fw_session *session, struct fw_ws_event *event)
 {
-    if (session->phase != FW_PHASE_OPEN)
-        return; /* we have said close: what still comes is not for the program */
-    if (FW_UNLIKELY(!fw_session_within_rate(session, event->bytes_count))) {
-        got_failure(session, FW_ERR_WS_RATE);
-        return;
-    }
-    if (FW_LIKELY(!event->compressed)) {
-        tell_message(session, event);
-        return;
-    }
     int status = fw_session_inflate(session, event);
     if (status != 0) {
         got_failure(session, status);
@@ -228,6 +301,20 @@ static void got_message(struct fw_session *session, struct fw_ws_event *event)
     }
     tell_message(session, event);
     fw_session_inflated_told(session);
+}
+
+static inline void got_message(struct fw_session *session, struct fw_ws_event *event)
+{
+    if (session->phase != FW_PHASE_OPEN)
+        return; /* we have said close: what still comes is not for the program */
+    const struct fw_rate_rules *rate = &session->host->rules->rate;
+    if (FW_UNLIKELY(rate->messages != 0 || rate->bytes != 0) &&
+        !fw_session_within_rate(session, event->bytes_count))
+        got_failure(session, FW_ERR_WS_RATE);
+    else if (FW_LIKELY(!event->compressed))
+        tell_message(session, event);
+    else
+        got_compressed(session, event);
 }
 
 /* A pong for each ping while the peer reads; while it does not, only the newest is kept. */
@@ -296,14 +383,18 @@ static bool control_within_rate(struct fw_session *session)
 void fw_ws_session_received(struct fw_session *session, uint8_t *bytes, size_t bytes_count)
 {
     const struct fw_session_rules *rules = session->host->rules;
+    struct fw_session_echoes *echoes = &session->host->echoes;
     struct fw_ws_event event;
+    echoes->end = NULL;
     while (session->phase != FW_PHASE_DONE) {
         if (FW_UNLIKELY(session->outq.queued_bytes > fw_session_soft_bytes(session->host) &&
                         bytes_count > 0)) {
             fw_session_hold(session, bytes, bytes_count);
             return;
         }
-        fw_ws_decoder_next(&session->in.decoder, &rules->ws, &bytes, &bytes_count, &event);
+        fw_ws_decoder_next_behind(&session->in.decoder, &rules->ws, echoes->end, &bytes,
+                                  &bytes_count, &event);
+        echoes->rest_bytes = bytes_count;
         switch (event.kind) {
         case FW_WS_NEED_MORE:
             return;

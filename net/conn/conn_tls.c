@@ -39,7 +39,7 @@ struct conn_tls {
     struct link link; /* in `waiting` or `begun`, or in none */
     struct fw_tls *tls;
     struct fw_outq wire;
-    uint64_t begun_ms; /* low precision: the turn's time */
+    uint64_t since_ms; /* when it came to its line; the turn's time */
     uint32_t slot;
     bool begun;   /* counted in begun_count */
     bool open;    /* the handshake was done once */
@@ -345,17 +345,39 @@ bool fw_conn_tls_keep(struct fw_conns *conns)
     return conns->tls->delivering;
 }
 
+/* How long until there is room for one more handshake: until the oldest has had its time, which is
+ * shorter once the first in line has waited for long. */
+static uint64_t room_ms(const struct fw_conns *conns)
+{
+    const struct fw_conns_tls *all = conns->tls;
+    if (all->begun_count < all->begun_max)
+        return 0;
+    uint64_t since_ms = line_first(&all->begun)->since_ms;
+    uint64_t until_ms = since_ms + FW_TLS_BEGUN_MS;
+    if (!line_empty(&all->waiting)) {
+        uint64_t hurry_ms = line_first(&all->waiting)->since_ms + FW_TLS_LINE_MS;
+        if (hurry_ms < since_ms + FW_TLS_BEGUN_LEAST_MS)
+            hurry_ms = since_ms + FW_TLS_BEGUN_LEAST_MS;
+        until_ms = hurry_ms < until_ms ? hurry_ms : until_ms;
+    }
+    return until_ms > conns->host.now_ms ? until_ms - conns->host.now_ms : 0;
+}
+
 /* Makes room for one more handshake; false when the oldest is too young to go. */
 static bool make_room(struct fw_conns *conns)
 {
     struct fw_conns_tls *all = conns->tls;
-    if (all->begun_count < all->begun_max)
-        return true;
-    struct conn_tls *oldest = line_first(&all->begun);
-    if (conns->host.now_ms - oldest->begun_ms < FW_TLS_BEGUN_MS)
+    if (room_ms(conns) > 0)
         return false;
-    drop_handshake(conns, oldest, "it stood still while others waited");
+    if (all->begun_count == all->begun_max)
+        drop_handshake(conns, line_first(&all->begun), "it stood still while others waited");
     return true;
+}
+
+static void wait_in_line(struct fw_conns *conns, struct conn_tls *self)
+{
+    line_append(&conns->tls->waiting, &self->link);
+    self->since_ms = conns->host.now_ms;
 }
 
 /* The expensive step. */
@@ -365,7 +387,7 @@ static void begin(struct fw_conns *conns, struct conn_tls *self)
     line_leave(&self->link);
     line_append(&all->begun, &self->link);
     self->begun = true;
-    self->begun_ms = conns->host.now_ms;
+    self->since_ms = conns->host.now_ms;
     all->begun_count++;
     all->begins_left--;
     run(conns, &conns->table[self->slot]);
@@ -393,7 +415,7 @@ void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const ui
         if (line_empty(&all->waiting) && all->begins_left > 0 && make_room(conns))
             begin(conns, self);
         else
-            line_append(&all->waiting, &self->link);
+            wait_in_line(conns, self);
     }
 }
 
@@ -405,9 +427,9 @@ void fw_conns_tls_turn(struct fw_conns *conns)
     all->begins_left = FW_TLS_BEGINS_PER_TURN;
 }
 
-bool fw_conns_tls_waits(const struct fw_conns *conns)
+int fw_conns_tls_wait_ms(const struct fw_conns *conns)
 {
-    return !line_empty(&conns->tls->waiting);
+    return line_empty(&conns->tls->waiting) ? -1 : (int)room_ms(conns);
 }
 
 bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn)

@@ -33,8 +33,12 @@
 #define FW_TLS_BEGUN_SHARE 20u
 #define FW_TLS_BEGUN_MIN   256u
 /* ... and how long each may take undisturbed, when others wait for its place: a round trip round
- * the world. */
-#define FW_TLS_BEGUN_MS 250u
+ * the world; a round trip through a continent when the first in line has waited for long. So a line
+ * moves on by five times as many places a quarter of a second, and those who come behind thousands
+ * that stand still are served within one. */
+#define FW_TLS_BEGUN_MS       250u
+#define FW_TLS_BEGUN_LEAST_MS 50u
+#define FW_TLS_LINE_MS        250u
 
 /* Encrypted ahead of the socket. More would be memory that the peer does not take, and that a close
  * frame has to wait behind; less would be more sends for large messages. */
@@ -99,7 +103,8 @@ bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn);
 /* The turn ends: begins a few of the handshakes that wait. */
 void fw_conns_tls_turn(struct fw_conns *conns);
 
-/* Whether a handshake waits for the next turn. */
-bool fw_conns_tls_waits(const struct fw_conns *conns);
+/* How long the next turn may wait for the sake of handshakes in line: until there is room for one
+ * of them, which is 0 when there is; -1 when none is in line. */
+int fw_conns_tls_wait_ms(const struct fw_conns *conns);
 
 #endif

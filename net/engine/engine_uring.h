@@ -28,13 +28,17 @@
  * once: a receive takes a whole buffer, so that a message of 256 KB stands in one piece, and a slot
  * that finds none waits in line instead of making the pool grow, so that what is in use stays in
  * the cache. */
-#define FW_URING_BUFFER_BYTES        ((size_t)256 * 1024)
+#define FW_URING_BUFFER_BYTES        ((size_t)512 * 1024)
 #define FW_URING_BUFFERS_START       2
 #define FW_URING_SMALL_BUFFER_BYTES  ((size_t)64 * 1024) /* where receive memory is short */
 #define FW_URING_SMALL_BUFFERS_START 4
 #define FW_URING_BUFFERS_MAX         64
 #define FW_URING_DEEP_BUFFER_BYTES   ((size_t)512 * 1024)
 #define FW_URING_DEEP_BUFFERS        2
+/* When so much of the shallow memory was filled since it was last begun anew, the sends from it are
+ * made and settled before the next wait, and it is begun anew: what is in use stays in the cache.
+ * One more enter then pays for many messages. */
+#define FW_URING_HOT_BYTES ((size_t)128 * 1024)
 /* A receive of so many octets makes its slot deep; so many smaller ones in a row, shallow again. */
 #define FW_URING_DEEP_BYTES    (32 * 1024)
 #define FW_URING_SHALLOW_AFTER 16
@@ -113,6 +117,7 @@ struct fw_uring_connect {
     struct fw_timer timer;
     uint32_t next; /* free: the next free one, as an index + 1 */
     int status;    /* why it failed; 0: not yet */
+    bool silent;   /* nothing was sent: TCP_QUICKACK is off */
 };
 
 /* The slots from `first` on are for connects: the kernel gives none of them to hand-overs. */
@@ -123,14 +128,16 @@ struct fw_uring_connects {
     uint32_t count;
     uint32_t touched;    /* those from here on were never used */
     uint32_t free_first; /* index + 1 */
+    bool speaks_first;
     unsigned addresses_count;
     struct sockaddr_storage addresses[FW_URING_ADDRESSES_MAX]; /* read at the submission */
 };
 
 struct fw_uring_buffer {
-    uint32_t used; /* octets of it that the kernel has filled in this round */
-    bool kept;     /* the owner sends from it: not the kernel's before the sends are settled */
-    bool consumed; /* the kernel is done with it, and it is kept */
+    uint32_t used;  /* octets of it that the kernel has filled in this round */
+    uint16_t place; /* its entry of the pool's ring */
+    bool kept;      /* the owner sends from it: not the kernel's before the sends are settled */
+    bool consumed;  /* the kernel is done with it, and it is kept */
 };
 
 struct fw_uring_pool {
@@ -141,6 +148,8 @@ struct fw_uring_pool {
     unsigned serving; /* given to the kernel so far */
     unsigned ready;   /* that the kernel has now, whole or in part */
     unsigned kept;
+    unsigned begun;   /* the buffer that the kernel has filled in part, as an id + 1; 0: none */
+    size_t hot_bytes; /* delivered since the memory was begun anew */
     bool incremental;
     uint16_t group;
     struct fw_uring_buffer buffers[FW_URING_BUFFERS_MAX];
@@ -165,6 +174,9 @@ struct fw_uring {
     uint32_t line_count;
     bool sends_unsettled;
     bool has_setsockopt;
+    bool busy; /* the last turn had events */
+    uint32_t gather_events;
+    uint32_t gather_us;
 
     struct fw_uring_pool shallow;
     struct fw_uring_pool deep;            /* empty where receive memory is short */
@@ -269,6 +281,7 @@ void fw_uring_arm_receive(struct fw_uring *self, uint32_t slot);
 void fw_uring_arm_late(struct fw_uring *self);
 void fw_uring_serve_line(struct fw_uring *self);
 void fw_uring_release_kept(struct fw_uring_pool *pool);
+void fw_uring_begin_anew(struct fw_uring_pool *pool);
 
 /* Puts a receive buffer at the end of the kernel's. */
 void fw_uring_give_buffer(struct fw_uring_pool *pool, unsigned id);
@@ -297,6 +310,8 @@ void fw_uring_connects_destroy(struct fw_uring *self);
 int fw_uring_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
                      uint32_t tag, uint32_t timeout_ms);
 void fw_uring_connected(struct fw_uring *self, uint32_t slot, int result, bool installed);
+/* Behind the entry of a send, of a slot for connects. */
+void fw_uring_spoke(struct fw_uring *self, uint32_t slot);
 void fw_uring_unconnect(struct fw_uring *self, uint32_t slot);
 void fw_uring_unconnected(struct fw_uring *self, uint32_t slot, int result);
 /* Gives a dead slot back, if it is one for connects; what it failed with, or 0. */

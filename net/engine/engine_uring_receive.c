@@ -23,10 +23,10 @@
 
 void fw_uring_give_buffer(struct fw_uring_pool *pool, unsigned id)
 {
-    pool->buffers[id] = (struct fw_uring_buffer){0};
+    const int mask = io_uring_buf_ring_mask(pool->count);
+    pool->buffers[id] = (struct fw_uring_buffer){.place = pool->ring->tail & (uint16_t)mask};
     io_uring_buf_ring_add(pool->ring, pool->memory + id * pool->buffer_bytes,
-                          (unsigned)pool->buffer_bytes, (unsigned short)id,
-                          io_uring_buf_ring_mask(pool->count), 0);
+                          (unsigned)pool->buffer_bytes, (unsigned short)id, mask, 0);
     io_uring_buf_ring_advance(pool->ring, 1);
     pool->ready++;
 }
@@ -43,6 +43,27 @@ void fw_uring_release_kept(struct fw_uring_pool *pool)
         if (buffer->consumed)
             fw_uring_give_buffer(pool, id);
     }
+}
+
+/* Has the buffer that is filled in part filled from its start again. Nothing received waits to be
+ * delivered. Of an incremental buffer the kernel keeps what is left in its entry of the ring, and
+ * reads that anew for each receive. */
+void fw_uring_begin_anew(struct fw_uring_pool *pool)
+{
+    if (pool->kept > 0)
+        return;
+    pool->hot_bytes = 0;
+    if (pool->begun == 0)
+        return;
+    unsigned id = pool->begun - 1;
+    struct fw_uring_buffer *buffer = &pool->buffers[id];
+    struct io_uring_buf *entry = &pool->ring->bufs[buffer->place];
+    if (entry->bid != id || entry->len != pool->buffer_bytes - buffer->used)
+        return;
+    entry->addr = (uint64_t)(uintptr_t)(pool->memory + id * pool->buffer_bytes);
+    entry->len = (uint32_t)pool->buffer_bytes;
+    buffer->used = 0;
+    pool->begun = 0;
 }
 
 /* Shallow receive memory ran out: twice as much from now on, as far as allowed. */
@@ -139,6 +160,8 @@ static void deliver(struct fw_uring *self, uint32_t slot, const struct io_uring_
     bool more = pool->incremental && (cqe->flags & FW_URING_CQE_BUFFER_MORE);
     buffer->used += (uint32_t)bytes_count;
     fw_assert(buffer->used <= pool->buffer_bytes);
+    pool->begun = more ? id + 1 : 0;
+    pool->hot_bytes += bytes_count;
     if (!more)
         pool->ready--;
     if (!(self->slots[slot].flags & (SLOT_CLOSING | SLOT_ENDED))) {

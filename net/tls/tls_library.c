@@ -97,27 +97,35 @@ struct fw_tls_memory fw_tls_memory(void)
 
 /* ---- start ---- */
 
-static pthread_once_t started = PTHREAD_ONCE_INIT;
-static int start_status;
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool started;
 
-static void start(void)
+static int start(void)
 {
-    start_status = FW_ERR_TLS_LIBRARY;
     if (wolfSSL_SetAllocators(library_alloc, library_free, library_resize) != 0)
-        return;
+        return FW_ERR_TLS_LIBRARY;
     if (wolfSSL_Init() != WOLFSSL_SUCCESS)
-        return;
-    start_status = fw_tls_libcrypto_start();
-    if (start_status == 0)
-        start_status = fw_tls_ipsec_mb_start();
+        return FW_ERR_TLS_LIBRARY;
+    int status = fw_tls_libcrypto_start();
+    if (status == 0)
+        status = fw_tls_ipsec_mb_start();
+    if (status != 0)
+        wolfSSL_Cleanup();
+    return status;
 }
 
 /* The allocators must be in place before wolfSSL allocates anything, so all doors lead here first.
- * There is no stop: what wolfSSL keeps is for the life of the process. */
+ * A start that failed, for want of memory, is tried again by the next who comes. There is no stop:
+ * what wolfSSL keeps is for the life of the process. */
 int fw_tls_library_start(void)
 {
-    pthread_once(&started, start);
-    return start_status;
+    int status = 0;
+    pthread_mutex_lock(&start_lock);
+    if (!started)
+        status = start();
+    started = status == 0;
+    pthread_mutex_unlock(&start_lock);
+    return status;
 }
 
 /* ---- what it is ---- */

@@ -289,6 +289,47 @@ ENGINE_TEST(engine_bytes, kept_bytes_stay_until_sends_are_settled)
     rig_destroy(rig);
 }
 
+/* So much in a turn that its sends are settled before the next one waits, and the memory that they
+ * were sent from is received into at once. */
+static void keep_much(enum fw_engine_kind kind, int send_buffer_bytes)
+{
+    enum { PEERS = 16, ROUNDS = 20, WRITES = 8, BYTES = 30000 };
+    struct rig *rig =
+        rig_create(kind, &(struct rig_options){.send_buffer_bytes = send_buffer_bytes});
+    struct rig_worker *worker = &rig->workers[0];
+    worker->echo = true;
+    worker->keep = true;
+    struct rig_peer peers[PEERS];
+    uint32_t slots[PEERS];
+    for (unsigned i = 0; i < PEERS; i++)
+        peers[i] = rig_open(rig, &slots[i]);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < PEERS * WRITES; i++) {
+            rig_write(&peers[i % PEERS], BYTES);
+            if (i % PEERS == 0)
+                rig_turn(rig);
+        }
+        for (unsigned i = 0; i < PEERS; i++)
+            UNTIL(rig, rig_has_read(&peers[i], peers[i].written_bytes));
+    }
+    cr_assert_gt(worker->kept_deliveries, 0u);
+    if (send_buffer_bytes > 0)
+        cr_assert_gt(fw_engine_stats(worker->engine)->sends_unsent, 0u);
+    for (unsigned i = 0; i < PEERS; i++)
+        rig_hang_up(&peers[i]);
+    rig_destroy(rig);
+}
+
+ENGINE_TEST(engine_bytes, kept_bytes_stay_when_a_turn_brings_much)
+{
+    keep_much(kind, 0);
+}
+
+ENGINE_TEST(engine_bytes, kept_bytes_stay_when_a_turn_brings_much_and_sockets_are_full)
+{
+    keep_much(kind, 4096);
+}
+
 /* With more to keep than there is memory the engine says no, and receiving goes on. */
 ENGINE_TEST(engine_bytes, refuses_to_keep_more_than_it_has_memory_for)
 {

@@ -5,6 +5,7 @@
 #include "support/fake_host.h"
 
 #include "base/limits.h"
+#include "base/topic_name.h"
 #include "session/encode.h"
 
 #include <fanwire/status.h>
@@ -93,8 +94,9 @@ static void up_changed(struct fw_session *session)
 static bool up_keep(struct fw_session *session)
 {
     struct fake_host *fake = fake_of(session);
-    fake->kept = fake->kept || fake->keeps;
-    return fake->keeps;
+    bool keeps = fake->keeps && fake->receiving;
+    fake->kept = fake->kept || keeps;
+    return keeps;
 }
 
 static void up_timer(struct fw_session *session, uint64_t due_ms)
@@ -280,12 +282,14 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
-static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+static bool up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
 {
     struct fake_host *fake = fake_of(session);
     fw_busiest_init(busiest_out);
     for (unsigned i = 0; i < fake->topics_count; i++)
         fw_busiest_add(busiest_out, fake->topics[i]);
+    busiest_out->at_ms = fake->host.now_ms;
+    return !fake->counts_topics;
 }
 
 static bool up_ready(struct fw_session *session)
@@ -471,7 +475,9 @@ void fake_host_receive(struct fake_host *fake, const void *bytes, size_t bytes_c
     memcpy(input->bytes, bytes, bytes_count);
     input->count = bytes_count;
     fake->kept = false;
+    fake->receiving = true;
     fw_session_received(&fake->session, input->bytes, bytes_count);
+    fake->receiving = false;
     if (fake->kept) {
         input->next = fake->inputs;
         fake->inputs = input;
@@ -530,6 +536,7 @@ static void drained(struct fake_host *fake)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:
+    case FW_END_LINGER_SLOW:
         fake->shut = true;
         break;
     case FW_END_AWAIT:

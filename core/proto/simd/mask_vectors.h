@@ -9,7 +9,8 @@
  * The first and the last vector stand at the payload's ends wherever those are, and the rest is
  * covered from both sides, so that no length needs a loop over octets or a masked store. Vectors
  * overlap; in place that is right because whatever overlaps is loaded before any of it is stored,
- * and both stores then write the same octets.
+ * and both stores then write the same octets. So it is with `out` in front of `in`, because the two
+ * ends are loaded first, and what is between is stored from the front to the back.
  *
  * Not a header in the usual sense: no guard, everything static, one kernel's -m flags.
  *

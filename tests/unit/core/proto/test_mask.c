@@ -103,6 +103,30 @@ Test(mask, gives_back_what_it_masked_in_place)
     for_every_mask(check_twice);
 }
 
+/* Where an echo is sent from: a little in front of where it came. */
+static void check_forward(mask_fn *mask, const char *name)
+{
+    static const uint8_t key[] = {0xa5, 0x00, 0xff, 0x13};
+    static const size_t sizes[] = {0, 1, 3, 7, 8, 15, 20, 31, 32, 63, 64, 65, 127, 200, 300, 1024};
+    uint8_t in[1024], masked[1024], memory[1024 + 256];
+    for (size_t i = 0; i < sizeof in; i++)
+        in[i] = (uint8_t)(i * 7);
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        reference_mask(masked, in, sizes[s], key);
+        for (size_t shift = 1; shift <= 256; shift++) {
+            memcpy(memory + shift, in, sizes[s]);
+            mask(memory, memory + shift, sizes[s], key_of(key));
+            cr_assert_arr_eq(memory, masked, sizes[s], "%s, %zu octets, %zu to the front", name,
+                             sizes[s], shift);
+        }
+    }
+}
+
+Test(mask, masks_to_an_address_in_front)
+{
+    for_every_mask(check_forward);
+}
+
 static void check_nothing(mask_fn *mask, const char *name)
 {
     struct guard_buf guard;

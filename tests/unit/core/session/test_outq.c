@@ -105,6 +105,27 @@ Test(outq, keeps_order_through_growth_and_wrapping)
     cr_assert_eq(fw_outq_take(&outq, &entry, 1), 0u);
 }
 
+Test(outq, makes_its_last_piece_longer_where_it_ends)
+{
+    struct fw_outq outq;
+    fw_outq_init(&outq);
+    memcpy(turn, "abcdef", 6);
+    cr_assert_not(fw_outq_extend(&outq, turn, 1), "there is none");
+    push_at(&outq, 0, "ab");
+    cr_assert_not(fw_outq_extend(&outq, turn + 3, 1), "a gap");
+    cr_assert(fw_outq_extend(&outq, turn + 2, 2));
+    cr_assert_eq(outq.queued_bytes, 4u);
+    push_share(&outq, "share", 1);
+    cr_assert_not(fw_outq_extend(&outq, turn + 4, 1), "it is not the last any more");
+    push_at(&outq, 4, "ef");
+    memcpy(turn + 6, "gh", 2);
+    cr_assert_not(fw_outq_extend(&outq, turn + 7, 1), "a gap");
+    cr_assert(fw_outq_extend(&outq, turn + 6, 2));
+    cr_assert_eq(outq.queued_bytes, 13u);
+    memcpy(turn + 2, "cd", 2);
+    cr_assert_str_eq(taken(&outq), "abcd|share|efgh");
+}
+
 Test(outq, makes_one_entry_of_adjacent_arena_pieces)
 {
     struct fw_outq outq;
