@@ -6,6 +6,7 @@
  */
 #include "client.h"
 #include "client_impl.h"
+#include "client_layers.h"
 #include "fleet.h"
 #include "support.h"
 
@@ -15,6 +16,7 @@
 
 #include <errno.h>
 #include <fanwire/status.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -25,8 +27,8 @@
 #define SEND_BYTES_MAX ((size_t)1 << 20)
 
 const char *const bench_failure_names[BENCH_FAILURES] = {
-    "connect_refused", "connect_timeout", "upgrade_refused", "handshake_wrong",
-    "closed_by_peer",  "close_frame",     "frame_wrong",
+    "connect_refused", "connect_timeout", "upgrade_refused", "handshake_wrong", "closed_by_peer",
+    "close_frame",     "frame_wrong",     "tls_failed",      "deflate_failed",  "dialect_wrong",
 };
 
 /* The masking key of RFC 6455, section 5.7: four different octets, none of them 0. */
@@ -89,6 +91,12 @@ static void mark_dirty(struct bench_client *client, uint32_t slot)
     client->dirty[client->dirty_count++] = slot;
 }
 
+void bench_client_dirty(struct bench_client *client, uint32_t slot)
+{
+    if (!(client->conns[slot].flags & CONN_BLOCKED))
+        mark_dirty(client, slot);
+}
+
 void bench_client_owe(struct bench_client *client, uint32_t slot,
                       const struct bench_pattern *pattern, uint32_t units)
 {
@@ -96,23 +104,23 @@ void bench_client_owe(struct bench_client *client, uint32_t slot,
     fw_assert(conn->pattern == pattern || (conn->owed == 0 && conn->flight == 0));
     conn->pattern = pattern;
     conn->owed += units;
-    if (!(conn->flags & CONN_BLOCKED))
-        mark_dirty(client, slot);
+    bench_client_dirty(client, slot);
 }
 
 bool bench_client_idle(const struct bench_client *client, uint32_t slot)
 {
-    return client->conns[slot].owed == 0 && client->conns[slot].flight == 0;
+    const struct bench_layers *layers = bench_layers_of(client, slot);
+    return client->conns[slot].owed == 0 && client->conns[slot].flight == 0 &&
+           (layers == NULL || layers->wire.count == 0);
 }
 
 void bench_client_reply(struct bench_client *client, uint32_t slot)
 {
     client->conns[slot].flags |= CONN_REPLY;
-    if (!(client->conns[slot].flags & CONN_BLOCKED))
-        mark_dirty(client, slot);
+    bench_client_dirty(client, slot);
 }
 
-static void fly(struct bench_client *client, uint32_t slot, uint8_t *bytes, size_t count)
+void bench_client_fly(struct bench_client *client, uint32_t slot, uint8_t *bytes, size_t count)
 {
     const struct iovec piece = {bytes, count};
     client->flights[client->flights_count++] = slot;
@@ -124,15 +132,25 @@ static void send_reply(struct bench_client *client, uint32_t slot)
 {
     struct bench_conn *conn = &client->conns[slot];
     conn->flags |= CONN_REPLY_FLIES;
-    fly(client, slot, conn->stash + 1, conn->stash[0]);
+    bench_client_fly(client, slot, conn->stash + 1, conn->stash[0]);
+}
+
+static bool has_tls(const struct bench_client *client, uint32_t slot)
+{
+    const struct bench_layers *layers = bench_layers_of(client, slot);
+    return layers != NULL && layers->tls != NULL;
 }
 
 static void flush(struct bench_client *client, uint32_t slot)
 {
     struct bench_conn *conn = &client->conns[slot];
     conn->flags &= (uint8_t)~CONN_DIRTY;
-    if ((conn->state != BENCH_OPEN && conn->state != BENCH_UPGRADING) || conn->flags & CONN_BLOCKED)
+    if (!bench_conn_talks(conn) || conn->flags & CONN_BLOCKED)
         return;
+    if (has_tls(client, slot)) {
+        bench_tls_flush(client, slot);
+        return;
+    }
     if (conn->flags & CONN_REPLY && conn->at == 0) {
         send_reply(client, slot);
         if (conn->owed > 0)
@@ -149,8 +167,8 @@ static void flush(struct bench_client *client, uint32_t slot)
     conn->at = 0;
     if (conn->owed > 0 || conn->flags & CONN_REPLY)
         conn->flags |= CONN_AGAIN;
-    fly(client, slot, pattern->bytes + conn->flight_at,
-        (size_t)units * pattern->unit_bytes - conn->flight_at);
+    bench_client_fly(client, slot, pattern->bytes + conn->flight_at,
+                     (size_t)units * pattern->unit_bytes - conn->flight_at);
 }
 
 static void on_turn_end(void *owner)
@@ -169,6 +187,10 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
     struct bench_conn *conn = &client->conns[slot];
     if (status == -EAGAIN)
         conn->flags |= CONN_BLOCKED;
+    if (has_tls(client, slot)) {
+        bench_tls_unsent(client->layers[slot], sent_bytes);
+        return;
+    }
     if (conn->flags & CONN_REPLY_FLIES) {
         /* 131 octets that do not fit: what is left of them goes first when there is room. */
         conn->stash[0] = (uint8_t)(conn->stash[0] - sent_bytes);
@@ -187,20 +209,21 @@ static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)
 static void landed(struct bench_client *client, uint32_t slot)
 {
     struct bench_conn *conn = &client->conns[slot];
-    if (conn->state != BENCH_OPEN && conn->state != BENCH_UPGRADING)
+    if (!bench_conn_talks(conn))
         return;
+    bool sent = conn->flight > 0;
+    if (has_tls(client, slot))
+        sent = bench_tls_landed(client->layers[slot]);
     if (conn->flags & CONN_REPLY_FLIES) {
         conn->flags &= (uint8_t) ~(CONN_REPLY | CONN_REPLY_FLIES);
         free(conn->stash);
         conn->stash = NULL;
     }
-    bool sent = conn->flight > 0;
     conn->flight = 0;
     if (conn->flags & CONN_AGAIN) {
         conn->flags &= (uint8_t)~CONN_AGAIN;
-        if (!(conn->flags & CONN_BLOCKED))
-            mark_dirty(client, slot);
-    } else if (sent && conn->owed == 0 && client->handlers->on_sent != NULL &&
+        bench_client_dirty(client, slot);
+    } else if (sent && bench_client_idle(client, slot) && client->handlers->on_sent != NULL &&
                conn->state == BENCH_OPEN)
         client->handlers->on_sent(client, slot);
 }
@@ -243,6 +266,8 @@ static void open_more(struct bench_client *client)
                                     .flags = CONN_FIN | (conn->flags & CONN_DIRTY)};
         client->began_us[slot] =
             (uint32_t)((bench_clock_ns(CLOCK_MONOTONIC) - client->opening_ns) / 1000);
+        if (bench_layers_wanted(opening))
+            bench_layers_begin(client, (uint32_t)slot);
         client->next_id++;
         client->to_open--;
         client->under_way++;
@@ -263,7 +288,6 @@ void bench_client_opened(struct bench_client *client, uint32_t slot)
     uint64_t began_ns = client->opening_ns + (uint64_t)client->began_us[slot] * 1000;
     uint64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
     conn->state = BENCH_OPEN;
-    conn->frame_bytes = 0;
     client->under_way--;
     bench_histogram_record(&client->opens, now_ns > began_ns ? now_ns - began_ns : 0);
     bench_count(&client->open_count, 1);
@@ -274,16 +298,24 @@ void bench_client_opened(struct bench_client *client, uint32_t slot)
     open_more(client);
 }
 
+void bench_client_secured(struct bench_client *client, uint32_t slot)
+{
+    if (client->conns[slot].speech != BENCH_WS)
+        bench_client_opened(client, slot);
+    else
+        bench_client_owe(client, slot, client->opening.upgrade, 1);
+}
+
 static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct bench_client *client = owner;
     struct bench_conn *conn = &client->conns[slot];
     fw_assert(conn->state == BENCH_CONNECTING && conn->id == tag);
     conn->state = BENCH_UPGRADING;
-    if (conn->speech != BENCH_WS)
-        bench_client_opened(client, slot);
+    if (has_tls(client, slot))
+        bench_tls_begin(client, slot);
     else
-        bench_client_owe(client, slot, client->opening.upgrade, 1);
+        bench_client_secured(client, slot);
 }
 
 /* The tag is all that a failure tells. It is rare: a walk over those under way will do. */
@@ -302,6 +334,7 @@ static void on_connect_failed(void *owner, uint32_t tag, int status)
     struct bench_client *client = owner;
     bool timeout = status == -ETIMEDOUT;
     uint32_t slot = slot_of_connect(client, tag);
+    bench_layers_end(client, slot);
     client->conns[slot] = (struct bench_conn){.flags = client->conns[slot].flags & CONN_DIRTY};
     client->under_way--;
     client->failed_errno = -status;
@@ -330,7 +363,7 @@ void bench_client_abort(struct bench_client *client, uint32_t slot)
 void bench_client_failed(struct bench_client *client, uint32_t slot, enum bench_failure failure)
 {
     struct bench_conn *conn = &client->conns[slot];
-    if (conn->state != BENCH_OPEN && conn->state != BENCH_UPGRADING)
+    if (!bench_conn_talks(conn))
         return;
     bool was_open = conn->state == BENCH_OPEN;
     bench_count(&client->failures[failure], 1);
@@ -339,6 +372,15 @@ void bench_client_failed(struct bench_client *client, uint32_t slot, enum bench_
     if (conn->state != BENCH_CLOSING)
         end(client, slot);
     open_more(client);
+}
+
+void bench_client_failed_for(struct bench_client *client, uint32_t slot, enum bench_failure failure,
+                             const char *why)
+{
+    pthread_mutex_lock(&client->fleet->lock);
+    snprintf(client->failed_why, sizeof client->failed_why, "%s", why);
+    pthread_mutex_unlock(&client->fleet->lock);
+    bench_client_failed(client, slot, failure);
 }
 
 static void on_ended(void *owner, uint32_t slot, int status)
@@ -351,6 +393,7 @@ static void on_closed(void *owner, uint32_t slot)
 {
     struct bench_client *client = owner;
     free(client->conns[slot].stash);
+    bench_layers_end(client, slot);
     client->conns[slot] = (struct bench_conn){.flags = client->conns[slot].flags & CONN_DIRTY};
     open_more(client);
 }
@@ -371,7 +414,10 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
 {
     struct bench_client *client = owner;
     bench_count(&client->received_bytes, bytes_count);
-    bench_client_read(client, slot, bytes, bytes_count);
+    if (has_tls(client, slot))
+        bench_tls_received(client, slot, bytes, bytes_count);
+    else
+        bench_client_read(client, slot, bytes, bytes_count);
 }
 
 static void on_wake(void *owner)
@@ -406,12 +452,14 @@ static void prepare(struct bench_client *client)
     const struct fw_engine_options options = {.slots_max = client->slots_max,
                                               .receive_bytes = client->fleet->receive_bytes,
                                               .connects_max = client->slots_max,
+                                              .speaks_first = client->handlers->speaks_first,
                                               .owner = client,
                                               .events = &events};
     client->conns = map(client->slots_max, sizeof *client->conns);
     client->began_us = map(client->slots_max, sizeof *client->began_us);
     client->dirty = map(client->slots_max, sizeof *client->dirty);
     client->flights = map(client->slots_max, sizeof *client->flights);
+    client->layers = map(client->slots_max, sizeof *client->layers);
     client->timeout_ms = IDLE_TURN_MS;
     int result = fw_engine_create(client->fleet->engine, &options, &client->engine);
     if (result != 0)
@@ -423,8 +471,12 @@ static void clear(struct bench_client *client)
     fw_engine_destroy(client->engine);
     if (client->handlers->on_end != NULL)
         client->handlers->on_end(client);
-    for (uint32_t i = 0; i < client->slots_max; i++)
+    for (uint32_t i = 0; i < client->slots_max; i++) {
         free(client->conns[i].stash);
+        bench_layers_end(client, i);
+    }
+    bench_layers_clear(client);
+    munmap(client->layers, client->slots_max * sizeof *client->layers);
     munmap(client->conns, client->slots_max * sizeof *client->conns);
     munmap(client->began_us, client->slots_max * sizeof *client->began_us);
     munmap(client->dirty, client->slots_max * sizeof *client->dirty);

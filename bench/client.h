@@ -10,7 +10,11 @@
  * FREE |                         |                                (slot is reused)
  *                       +--refused, timeout-------+--no 101, ended--> counted by kind of failure
  *
- * (BENCH_RAW and BENCH_HTTP connections go from CONNECTING to OPEN.)
+ * (BENCH_RAW and BENCH_HTTP connections go from CONNECTING to OPEN; with TLS they are UPGRADING
+ * until it is there. A dialect is GREETING between the 101 and OPEN.)
+ *
+ * TLS, permessage-deflate and dialects lie below this interface (client_layers.h): handlers see
+ * plain messages.
  *
  * thread: each client's functions on its own thread, but for those that say otherwise
  *
@@ -49,6 +53,9 @@ enum bench_failure {
     BENCH_FAIL_CLOSED,    /* the peer closed or reset an open connection */
     BENCH_FAIL_GOODBYE,   /* it sent a close frame */
     BENCH_FAIL_FRAME,     /* it sent what no server may */
+    BENCH_FAIL_TLS,       /* the TLS handshake, or a record */
+    BENCH_FAIL_DEFLATE,   /* no permessage-deflate, or a message that does not inflate */
+    BENCH_FAIL_DIALECT,   /* it does not speak the URL's dialect */
     BENCH_FAILURES,
 };
 extern const char *const bench_failure_names[BENCH_FAILURES];
@@ -56,7 +63,8 @@ extern const char *const bench_failure_names[BENCH_FAILURES];
 enum bench_state {
     BENCH_FREE,
     BENCH_CONNECTING,
-    BENCH_UPGRADING,
+    BENCH_UPGRADING, /* TLS's handshake, then HTTP's */
+    BENCH_GREETING,  /* a dialect's */
     BENCH_OPEN,
     BENCH_CLOSING,
 };
@@ -88,12 +96,13 @@ struct bench_piece {
     size_t count;
     size_t at;   /* where in the message it stands */
     bool last;   /* the message is whole with it */
-    bool packed; /* RSV1 was set on the message's first frame */
+    bool packed; /* RSV1 was set on the message's first frame: handlers see it unpacked */
 };
 
 /* What a scenario is told, on the client's thread; any may be NULL. Connections may be given more
  * to send, paused or aborted from inside. */
 struct bench_handlers {
+    bool speaks_first; /* every connection sends as soon as it is there (engine.h) */
     void (*on_open)(struct bench_client *client, uint32_t slot);
     void (*on_piece)(struct bench_client *client, uint32_t slot, const struct bench_piece *piece);
     void (*on_pong)(struct bench_client *client, uint32_t slot);
@@ -115,11 +124,16 @@ struct bench_opening {
     enum bench_speech speech;
     const struct bench_pattern *upgrade; /* BENCH_WS: the request */
     uint8_t key[16];                     /* that it carries */
-    bool deflate;                        /* permessage-deflate was offered */
-    bool deaf;                           /* receive only until open, then when told */
-    uint32_t window;                     /* under way at once */
-    uint8_t role;                        /* given to each */
-    uint32_t topic;                      /* the scenario's, for on_open */
+    struct fw_tls_context *tls;          /* NULL: plain */
+    const char *tls_name;                /* whom the certificate must be for; NULL: anybody */
+    enum bench_dialect dialect;
+    const struct bench_pattern *greeting; /* of a dialect: what is said first, */
+    const struct bench_pattern *pulse;    /* and in answer to its pings */
+    bool deflate;                         /* permessage-deflate was offered */
+    bool deaf;                            /* receive only until open, then when told */
+    uint32_t window;                      /* under way at once */
+    uint8_t role;                         /* given to each */
+    uint32_t topic;                       /* the scenario's, for on_open */
 };
 
 struct bench_client {
@@ -148,11 +162,16 @@ struct bench_client {
     char verified[1024]; /* the last response head that was right: most are the same */
     size_t verified_bytes;
 
+    struct bench_layers **layers; /* by slot; mapped, touched only when they are used */
+    struct bench_layers_shared *layers_shared;
+    bool layers_used;
+
     struct bench_histogram opens; /* ns from the connect to the 101 */
 
     /* Read by the main thread. One writer each. */
     atomic_int refused_status;       /* of the last BENCH_FAIL_UPGRADE */
     atomic_int failed_errno;         /* of the last BENCH_FAIL_CONNECT */
+    char failed_why[256];            /* the last word of a layer that failed; under fleet->lock */
     atomic_uint_fast64_t open_count; /* that came to be, ever */
     atomic_uint_fast64_t gone_count; /* open ones that were lost or aborted */
     atomic_uint_fast64_t failures[BENCH_FAILURES];

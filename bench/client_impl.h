@@ -18,6 +18,27 @@ enum bench_conn_flags {
     CONN_INSIDE = 128, /* a frame's header has come, its payload not all */
 };
 
+/* What lies below is there: the upgrade may begin, or the connection is open. */
+void bench_client_secured(struct bench_client *client, uint32_t slot);
+
+/* Gives octets to the engine; lent until the slot's send is settled. */
+void bench_client_fly(struct bench_client *client, uint32_t slot, uint8_t *bytes, size_t count);
+
+/* The slot has something to send that is no unit of a pattern. */
+void bench_client_dirty(struct bench_client *client, uint32_t slot);
+
+/* Whether octets may come and go on it. */
+static inline bool bench_conn_talks(const struct bench_conn *conn)
+{
+    return conn->state == BENCH_UPGRADING || conn->state == BENCH_GREETING ||
+           conn->state == BENCH_OPEN;
+}
+
+/* Counts a failure of a layer and ends the connection; `why` is what the program says of the last
+ * one. */
+void bench_client_failed_for(struct bench_client *client, uint32_t slot, enum bench_failure failure,
+                             const char *why);
+
 /* Reads what came on a slot; may end the connection. */
 void bench_client_read(struct bench_client *client, uint32_t slot, uint8_t *bytes, size_t count);
 

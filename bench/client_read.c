@@ -7,6 +7,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "client_impl.h"
+#include "client_layers.h"
 
 #include "base/check.h"
 #include "proto/http1.h"
@@ -32,6 +33,8 @@ static ssize_t judge_head(struct bench_client *client, uint32_t slot, const uint
                           size_t in_bytes)
 {
     const struct bench_opening *opening = &client->opening;
+    const struct bench_layers *layers = bench_layers_of(client, slot);
+    bool deflate = layers != NULL && layers->deflate;
     if (client->verified_bytes > 0 && in_bytes >= client->verified_bytes &&
         memcmp(in, client->verified, client->verified_bytes) == 0)
         return (ssize_t)client->verified_bytes;
@@ -47,16 +50,32 @@ static ssize_t judge_head(struct bench_client *client, uint32_t slot, const uint
         bench_client_failed(client, slot, BENCH_FAIL_UPGRADE);
         return -1;
     }
-    if (bytes < 0 || fw_ws_handshake_verify(&head, in, opening->key, NULL, opening->deflate,
-                                            &protocol, &extensions) != 0) {
+    if (bytes < 0 || fw_ws_handshake_verify(&head, in, opening->key, NULL, deflate, &protocol,
+                                            &extensions) != 0) {
         bench_client_failed(client, slot, BENCH_FAIL_HANDSHAKE);
         return -1;
     }
+    if (deflate && !bench_deflate_judge(client, slot, extensions))
+        return -1;
     if ((size_t)bytes <= sizeof client->verified) {
         memcpy(client->verified, in, (size_t)bytes);
         client->verified_bytes = (size_t)bytes;
     }
     return bytes;
+}
+
+/* The head was right: what the URL's dialect begins with comes next. */
+static void upgraded(struct bench_client *client, uint32_t slot)
+{
+    struct bench_conn *conn = &client->conns[slot];
+    const struct bench_layers *layers = bench_layers_of(client, slot);
+    conn->frame_bytes = 0;
+    if (layers != NULL && layers->deflate && !bench_deflate_agreed(client, slot))
+        return;
+    if (layers != NULL && layers->reader != NULL)
+        conn->state = BENCH_GREETING;
+    else
+        bench_client_opened(client, slot);
 }
 
 /* Reads of a head what is there.
@@ -72,7 +91,7 @@ static size_t read_head(struct bench_client *client, uint32_t slot, const uint8_
         ssize_t whole = judge_head(client, slot, bytes, count);
         if (whole != 0) {
             if (whole > 0)
-                bench_client_opened(client, slot);
+                upgraded(client, slot);
             return whole > 0 ? (size_t)whole : count;
         }
         conn->stash = malloc(HEAD_BYTES_MAX);
@@ -91,7 +110,7 @@ static size_t read_head(struct bench_client *client, uint32_t slot, const uint8_
         return count;
     free(conn->stash);
     conn->stash = NULL;
-    bench_client_opened(client, slot);
+    upgraded(client, slot);
     return (size_t)whole - held;
 }
 
@@ -103,15 +122,15 @@ static bool is_control(const struct bench_conn *conn)
 }
 
 /* Whether a header is one that this server may send now. */
-static bool header_good(const struct bench_client *client, const struct bench_conn *conn,
+static bool header_good(const struct bench_conn *conn, bool deflate,
                         const struct fw_ws_header *header)
 {
     bool within = (conn->flags & CONN_FIN) == 0;
     bool control = (header->opcode & 8) != 0;
     if (header->masked || header->payload_bytes > UINT32_MAX / 2)
         return false;
-    if (header->rsv != 0 && (header->rsv != FW_WS_RSV1 || !client->opening.deflate || control ||
-                             header->opcode == FW_WS_CONTINUATION))
+    if (header->rsv != 0 &&
+        (header->rsv != FW_WS_RSV1 || !deflate || control || header->opcode == FW_WS_CONTINUATION))
         return false;
     return control || within == (header->opcode == FW_WS_CONTINUATION);
 }
@@ -146,6 +165,8 @@ static size_t read_header(struct bench_client *client, uint32_t slot, const uint
                           size_t count)
 {
     struct bench_conn *conn = &client->conns[slot];
+    const struct bench_layers *layers = bench_layers_of(client, slot);
+    bool deflate = layers != NULL && layers->deflate;
     struct fw_ws_header header;
     size_t used = 0;
     ssize_t result = 0;
@@ -158,7 +179,7 @@ static size_t read_header(struct bench_client *client, uint32_t slot, const uint
         result = fw_ws_header_decode(conn->head, conn->head_bytes, &header);
     }
     bool endless = result == 0 && conn->head_bytes == sizeof conn->head; /* masked: 14 octets */
-    if (endless || result < 0 || (result > 0 && !header_good(client, conn, &header))) {
+    if (endless || result < 0 || (result > 0 && !header_good(conn, deflate, &header))) {
         bench_client_failed(client, slot, BENCH_FAIL_FRAME);
         return count;
     }
@@ -217,15 +238,17 @@ static void message_piece(struct bench_client *client, uint32_t slot, const uint
         conn->earlier = piece.last ? 0 : conn->earlier + conn->frame_bytes;
         conn->flags &= (uint8_t)~CONN_INSIDE;
     }
-    if (client->handlers->on_piece != NULL)
-        client->handlers->on_piece(client, slot, &piece);
+    if (piece.packed)
+        bench_deflate_piece(client, slot, &piece);
+    else
+        bench_layers_plain(client, slot, &piece);
 }
 
 static void read_frames(struct bench_client *client, uint32_t slot, const uint8_t *bytes,
                         size_t count)
 {
     struct bench_conn *conn = &client->conns[slot];
-    while (conn->state == BENCH_OPEN) {
+    while (conn->state == BENCH_OPEN || conn->state == BENCH_GREETING) {
         if (!(conn->flags & CONN_INSIDE)) {
             if (count == 0)
                 return;
@@ -254,10 +277,8 @@ void bench_client_read(struct bench_client *client, uint32_t slot, uint8_t *byte
         size_t used = read_head(client, slot, bytes, count);
         bytes += used;
         count -= used;
-        if (conn->state != BENCH_OPEN || count == 0)
-            return;
     }
-    if (conn->state != BENCH_OPEN)
+    if (count == 0 || (conn->state != BENCH_OPEN && conn->state != BENCH_GREETING))
         return;
     if (conn->speech == BENCH_WS)
         read_frames(client, slot, bytes, count);

@@ -8,6 +8,7 @@
  */
 #include "feed.h"
 #include "feed_publish.h"
+#include "message.h"
 #include "settings.h"
 
 #include <stdio.h>
@@ -56,7 +57,7 @@ static void on_piece(struct bench_client *client, uint32_t slot, const struct be
         at += take;
         count -= take;
     }
-    if (count > 0 && !feed_filler_good(bytes, at, count))
+    if (count > 0 && !bench_text_good(bytes, at, count))
         bench_die("a subscriber got other bytes than were published");
     if (!piece->last)
         return;
@@ -85,6 +86,13 @@ static void on_bytes(struct bench_client *client, uint32_t slot, uint8_t *bytes,
         greeted(client, slot);
     else
         bench_die("raw-fanout greets with one octet, not %zu", count);
+}
+
+/* NATS answers a publisher with a pong. */
+static void on_pong(struct bench_client *client, uint32_t slot)
+{
+    if (client->conns[slot].role == FEED_PUBLISHER)
+        feed_publisher_acked(client, slot);
 }
 
 static void on_open(struct bench_client *client, uint32_t slot)
@@ -137,6 +145,7 @@ static void on_end(struct bench_client *client)
 const struct bench_handlers feed_handlers = {.on_open = on_open,
                                              .on_piece = on_piece,
                                              .on_bytes = on_bytes,
+                                             .on_pong = on_pong,
                                              .on_turn = on_turn,
                                              .on_end = on_end};
 

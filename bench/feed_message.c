@@ -3,8 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "feed_message.h"
-
-#include <string.h>
+#include "message.h"
 
 static void write_hex(uint8_t *out, uint64_t value, unsigned digits)
 {
@@ -29,18 +28,12 @@ static bool read_hex(const uint8_t *in, unsigned digits, uint64_t *value_out)
     return true;
 }
 
-static uint8_t filler(size_t at)
-{
-    return (uint8_t)('a' + at % 26);
-}
-
 void feed_message_write(const struct feed_message *message, uint8_t *out, size_t bytes)
 {
     write_hex(out, message->publisher, 4);
     write_hex(out + 4, message->sequence, 16);
     write_hex(out + 20, message->due_ns, 16);
-    for (size_t i = FEED_HEAD_BYTES; i < bytes; i++)
-        out[i] = filler(i);
+    bench_text_write(out + FEED_HEAD_BYTES, FEED_HEAD_BYTES, bytes - FEED_HEAD_BYTES);
 }
 
 bool feed_message_read(const uint8_t in[FEED_HEAD_BYTES], struct feed_message *message_out)
@@ -50,22 +43,5 @@ bool feed_message_read(const uint8_t in[FEED_HEAD_BYTES], struct feed_message *m
         !read_hex(in + 20, 16, &message_out->due_ns))
         return false;
     message_out->publisher = (uint32_t)publisher;
-    return true;
-}
-
-#define ALPHABET "abcdefghijklmnopqrstuvwxyz"
-
-bool feed_filler_good(const uint8_t *bytes, size_t at, size_t count)
-{
-    /* Whatever letter it begins with, 104 more are there. */
-    static const char letters[] = ALPHABET ALPHABET ALPHABET ALPHABET ALPHABET;
-    while (count > 0) {
-        size_t take = count < sizeof letters - 27 ? count : sizeof letters - 27;
-        if (memcmp(bytes, letters + at % 26, take) != 0)
-            return false;
-        bytes += take;
-        at += take;
-        count -= take;
-    }
     return true;
 }

@@ -1,7 +1,7 @@
 /* feed_message.h: messages of a feed that tell who published them, which one they are, and when.
  *
  * The first 36 characters are hexadecimal: the publisher (4), its sequence number (16), nanoseconds
- * of CLOCK_MONOTONIC when it was due (16). The rest repeats the alphabet.
+ * of CLOCK_MONOTONIC when it was due (16). The rest is the load's text (message.h).
  *
  * thread: any
  *
@@ -33,8 +33,5 @@ void feed_message_write(const struct feed_message *message, uint8_t *out, size_t
  * returns      false when they are not such a head
  */
 bool feed_message_read(const uint8_t in[FEED_HEAD_BYTES], struct feed_message *message_out);
-
-/* Whether `count` octets at `at` of a message, behind its head, are what was written there. */
-bool feed_filler_good(const uint8_t *bytes, size_t at, size_t count);
 
 #endif

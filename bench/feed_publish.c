@@ -8,6 +8,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "feed_publish.h"
+#include "message.h"
 
 #include "proto/ws_frame.h"
 
@@ -20,6 +21,8 @@
 #include <unistd.h>
 
 #define DATAGRAM_BYTES_MAX 65000
+/* What a message has in a batch beside its payload: a request's head, or a frame's with NATS. */
+#define MESSAGE_EXTRA_BYTES ((size_t)BENCH_PATH_BYTES + BENCH_HOST_BYTES + 256)
 
 void feed_topic_path(const struct feed *feed, size_t topic, char *path, size_t path_bytes)
 {
@@ -63,8 +66,8 @@ void feed_publishers_create(struct bench_client *client, struct feed_client *own
         size_t messages = topics * feed->options.burst;
         if (messages < FEED_BURST_MAX)
             messages = FEED_BURST_MAX;
-        publisher->batch_room =
-            messages * (feed->options.payload_bytes + BENCH_PATH_BYTES + BENCH_HOST_BYTES + 256);
+        publisher->batch_room = messages * (feed->options.payload_bytes + MESSAGE_EXTRA_BYTES);
+        publisher->payload = bench_alloc(1, feed->options.payload_bytes);
         publisher->batch.bytes = bench_alloc(1, publisher->batch_room);
         publisher->batch.units = 1;
     }
@@ -78,6 +81,7 @@ void feed_publishers_free(struct feed_client *own)
             close(publisher->datagrams);
         free(publisher->sequences);
         free(publisher->batch.bytes);
+        free(publisher->payload);
     }
     free(own->publishers);
 }
@@ -128,7 +132,12 @@ void feed_publishers_open(struct feed *feed)
         bench_fleet_each(feed->fleet, open_datagrams, feed);
         return;
     }
-    url.speech = BENCH_HTTP;
+    if (url.dialect == BENCH_NATS)
+        url.path[0] = '\0'; /* a publisher subscribes to nothing */
+    else {
+        url.dialect = BENCH_BARE;
+        url.speech = BENCH_HTTP;
+    }
     bench_fleet_opening(feed->fleet, &url, NULL, &opening);
     opening.role = FEED_PUBLISHER;
     uint64_t open = BENCH_SUM(feed->fleet, open_count);
@@ -139,33 +148,47 @@ void feed_publishers_open(struct feed *feed)
 
 /* ---- a batch --------------------------------------------------------------------------------- */
 
-/* Appends one message to the batch: a request, or for raw-fanout a finished frame. */
-static void append(const struct feed *feed, struct feed_publisher *publisher, size_t topic_index,
-                   uint64_t due_ns)
+/* Writes one message as its publisher's server takes it: a request, or a finished frame.
+ *
+ * returns      octets written
+ */
+static size_t write_message(const struct feed *feed, const struct feed_publisher *publisher,
+                            size_t topic_index, const uint8_t *payload, uint8_t *out, size_t room)
 {
     char path[BENCH_PATH_BYTES];
-    uint8_t *at = publisher->batch.bytes + publisher->batch.unit_bytes;
-    size_t room = publisher->batch_room - publisher->batch.unit_bytes;
     size_t payload_bytes = feed->options.payload_bytes;
-    const struct feed_message message = {.publisher = publisher->number,
-                                         .sequence = publisher->sequences[topic_index]++,
-                                         .due_ns = due_ns};
+    const struct fw_ws_header header = {
+        .payload_bytes = payload_bytes, .opcode = FW_WS_BINARY, .fin = true};
     size_t head;
-    if (feed->raw) {
-        const struct fw_ws_header header = {
-            .payload_bytes = payload_bytes, .opcode = FW_WS_BINARY, .fin = true};
-        head = fw_ws_header_encode(&header, at);
-    } else {
-        feed_topic_path(feed, topic_at(feed, publisher->number, topic_index), path, sizeof path);
-        head = (size_t)snprintf((char *)at, room,
+    feed_topic_path(feed, topic_at(feed, publisher->number, topic_index), path, sizeof path);
+    if (feed->url.dialect == BENCH_NATS)
+        return bench_nats_publication(path, payload, payload_bytes, out);
+    if (feed->raw)
+        head = fw_ws_header_encode(&header, out);
+    else
+        head = (size_t)snprintf((char *)out, room,
                                 "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: "
                                 "application/octet-stream\r\nContent-Length: %zu\r\n\r\n",
                                 path, feed->url.host, payload_bytes);
-    }
-    if (head + payload_bytes > room)
+    memcpy(out + head, payload, payload_bytes);
+    return head + payload_bytes;
+}
+
+/* Appends one message to the batch. */
+static void append(const struct feed *feed, struct feed_publisher *publisher, size_t topic_index,
+                   uint64_t due_ns)
+{
+    uint8_t *at = publisher->batch.bytes + publisher->batch.unit_bytes;
+    size_t room = publisher->batch_room - publisher->batch.unit_bytes;
+    size_t most = feed->options.payload_bytes + MESSAGE_EXTRA_BYTES;
+    const struct feed_message message = {.publisher = publisher->number,
+                                         .sequence = publisher->sequences[topic_index]++,
+                                         .due_ns = due_ns};
+    if (most > room)
         bench_die("a batch of messages does not fit");
-    feed_message_write(&message, at + head, payload_bytes);
-    publisher->batch.unit_bytes += (uint32_t)(head + payload_bytes);
+    feed_message_write(&message, publisher->payload, feed->options.payload_bytes);
+    publisher->batch.unit_bytes +=
+        (uint32_t)write_message(feed, publisher, topic_index, publisher->payload, at, room);
     publisher->answers_left += !feed->raw;
 }
 
@@ -242,12 +265,13 @@ void feed_publish_turn(struct bench_client *client)
         struct feed_publisher *publisher = &own->publishers[i];
         if (clock && ready(client, publisher))
             publish_due(client, publisher);
-        else if (!clock && own->round != begun && ready(client, publisher))
+        else if (!clock && publisher->round != begun && ready(client, publisher)) {
+            publisher->round = begun;
             publish_round(client, publisher);
-        else if (!clock && own->round != begun)
-            bench_die("publisher %u is not ready for its round", publisher->number);
+        } else if (!clock && publisher->round != begun)
+            /* Its answer to a ping of NATS's is on its way: another turn. */
+            fw_engine_wake(client->engine);
     }
-    own->round = begun;
     if (clock && own->publishers_count > 0)
         client->timeout_ms = feed->interval_ns > 4e6 ? 1 : 0;
 }
@@ -272,6 +296,16 @@ static void answered(struct bench_client *client, struct feed_publisher *publish
     publisher->open = false;
     bench_client_abort(client, publisher->slot);
     bench_client_open(client, 1);
+}
+
+void feed_publisher_acked(struct bench_client *client, uint32_t slot)
+{
+    struct feed_client *own = client->context;
+    struct feed_publisher *publisher = &own->publishers[own->topics[slot]];
+    if (publisher->answers_left == 0)
+        bench_die("the server answered a message too many");
+    publisher->answers_left--;
+    own->taken += !own->feed->by_clock;
 }
 
 /* Takes one head off what came.

@@ -20,7 +20,9 @@ struct feed_publisher {
     int datagrams;              /* raw; -1 otherwise */
     struct bench_pattern batch; /* requests in a row, as one unit; rewritten for each batch */
     size_t batch_room;
+    uint8_t *payload; /* of the message that is being made */
     uint32_t answers_left;
+    uint64_t round;      /* the last one that it has begun */
     uint64_t *sequences; /* by topic that it publishes to */
     uint64_t next_due;   /* by clock: messages of ours that are out or in the batch */
     size_t body_left;    /* of an answer's body that is still to come */
@@ -35,7 +37,6 @@ struct feed_client {
     uint64_t *next;    /* by slot and publisher of the topic: the sequence number that is next */
     uint64_t taken;    /* deliveries and answers since the last turn */
     uint64_t expected; /* by clock: deliveries of all messages that we published ever */
-    uint64_t round;    /* the round that our publishers have begun */
     struct feed_publisher *publishers;
     size_t publishers_count;
     size_t opening_next; /* which publisher the next opened connection is of */
@@ -79,6 +80,7 @@ void feed_publishers_open(struct feed *feed);
 void feed_publisher_opened(struct bench_client *client, uint32_t slot);
 void feed_publisher_answered(struct bench_client *client, uint32_t slot, uint8_t *bytes,
                              size_t count);
+void feed_publisher_acked(struct bench_client *client, uint32_t slot);
 void feed_publish_turn(struct bench_client *client);
 
 /* thread: any */

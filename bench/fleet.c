@@ -3,6 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fleet.h"
+#include "message.h"
+#include "opening.h"
 #include "settings.h"
 
 #include "proto/ws_handshake.h"
@@ -23,8 +25,8 @@
 #define WINDOW        128
 #define REQUEST_BYTES 4096
 #define POLL_MS       2
-/* Threads need little: no recursion, no large arrays on the stack. */
-#define STACK_BYTES ((size_t)256 * 1024)
+/* Threads need little: no recursion, no large arrays on the stack but those of wolfSSL's. */
+#define STACK_BYTES ((size_t)512 * 1024)
 
 void bench_sleep_ms(uint64_t ms)
 {
@@ -165,6 +167,7 @@ void bench_fleet_stop(struct bench_fleet *fleet)
         pthread_join(fleet->clients[i].thread, NULL);
     }
     bench_pattern_clear(&fleet->upgrade);
+    bench_opening_clear(fleet);
     pthread_mutex_destroy(&fleet->lock);
     pthread_cond_destroy(&fleet->changed);
     free(fleet->clients);
@@ -183,20 +186,26 @@ void bench_fleet_opening(struct bench_fleet *fleet, const struct bench_url *url,
                          const char *more_headers, struct bench_opening *opening_out)
 {
     char request[REQUEST_BYTES];
+    char target[BENCH_PATH_BYTES];
+    char extensions[FW_WS_DEFLATE_TEXT_BYTES];
     *opening_out =
         (struct bench_opening){.address = url->address, .speech = url->speech, .window = WINDOW};
+    bench_opening_tls(fleet, url, opening_out);
     if (url->speech != BENCH_WS)
         return;
     if (getrandom(opening_out->key, sizeof opening_out->key, 0) != sizeof opening_out->key)
         bench_die("getrandom: %s", strerror(errno));
-    ssize_t bytes = fw_ws_handshake_request(url->host, url->path, opening_out->key, NULL, NULL,
-                                            more_headers, request, sizeof request);
+    bench_dialect_target(url, target);
+    ssize_t bytes = fw_ws_handshake_request(url->host, target, opening_out->key, NULL,
+                                            bench_opening_extensions(url, extensions), more_headers,
+                                            request, sizeof request);
     if (bytes < 0)
         bench_misuse("the URL's path cannot be asked for: %s", fw_status_text((int)bytes));
     bench_fleet_each(fleet, do_nothing, NULL); /* who still looked at the last one has done so */
     bench_pattern_clear(&fleet->upgrade);
     bench_pattern_bytes(&fleet->upgrade, request, (size_t)bytes, 1);
     opening_out->upgrade = &fleet->upgrade;
+    bench_opening_dress(fleet, url, opening_out);
 }
 
 uint64_t bench_share_begin(uint64_t count, unsigned client, unsigned clients)
@@ -293,21 +302,25 @@ json_t *bench_fleet_failures(const struct bench_fleet *fleet)
 }
 
 /* What the last failure of a kind was about. */
-static void explain(const struct bench_fleet *fleet, char *text, size_t text_bytes)
+static void explain(struct bench_fleet *fleet, char *text, size_t text_bytes)
 {
     text[0] = '\0';
+    pthread_mutex_lock(&fleet->lock);
     for (unsigned i = 0; i < fleet->clients_count; i++) {
         const struct bench_client *client = &fleet->clients[i];
         if (client->refused_status != 0)
             snprintf(text, text_bytes, "; the server answered %d", client->refused_status);
         else if (client->failed_errno != 0)
             snprintf(text, text_bytes, "; connect: %s", fw_status_text(-client->failed_errno));
+        else if (client->failed_why[0] != '\0')
+            snprintf(text, text_bytes, "; %s", client->failed_why);
     }
+    pthread_mutex_unlock(&fleet->lock);
 }
 
-void bench_fleet_must_live(const struct bench_fleet *fleet)
+void bench_fleet_must_live(struct bench_fleet *fleet)
 {
-    char why[128];
+    char why[320];
     if (bench_fleet_failed(fleet) == 0)
         return;
     json_t *kinds = bench_fleet_failures(fleet);
@@ -316,7 +329,7 @@ void bench_fleet_must_live(const struct bench_fleet *fleet)
     bench_die("connections failed, so there is no result: %s%s", text, why);
 }
 
-void bench_fleet_wait_for(const struct bench_fleet *fleet, size_t counter, uint64_t wanted,
+void bench_fleet_wait_for(struct bench_fleet *fleet, size_t counter, uint64_t wanted,
                           const char *what)
 {
     uint64_t last = 0;

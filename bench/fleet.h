@@ -26,7 +26,10 @@ struct bench_fleet {
     void (*call)(struct bench_client *client, void *argument);
     void *argument;
 
-    struct bench_pattern upgrade; /* of the opening that bench_fleet_opening made */
+    struct bench_pattern upgrade;  /* of the opening that bench_fleet_opening made */
+    struct bench_pattern greeting; /* these three are opening.c's */
+    struct bench_pattern pulse;
+    char tls_name[BENCH_HOST_BYTES];
 };
 
 /* Starts threads, each with an engine for slots_each connections. */
@@ -75,14 +78,14 @@ json_t *bench_fleet_failures(const struct bench_fleet *fleet);
 
 /* Ends the program with the kinds of failures when there is one: for scenarios that must lose
  * nothing. */
-void bench_fleet_must_live(const struct bench_fleet *fleet);
+void bench_fleet_must_live(struct bench_fleet *fleet);
 
 /* Waits until a counter is `wanted` or more; ends the program when it does not move, or a
  * connection is lost.
  *
  * what         what is waited for, in the sentence that ends the program
  */
-void bench_fleet_wait_for(const struct bench_fleet *fleet, size_t counter, uint64_t wanted,
+void bench_fleet_wait_for(struct bench_fleet *fleet, size_t counter, uint64_t wanted,
                           const char *what);
 
 void bench_sleep_ms(uint64_t ms);

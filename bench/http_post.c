@@ -3,8 +3,10 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "http_post.h"
+#include "opening.h"
 #include "support.h"
 
+#include "base/mem.h"
 #include "proto/http1.h"
 
 #include <errno.h>
@@ -30,12 +32,95 @@ static int connect_to(const struct bench_url *url)
     return fd;
 }
 
+/* ---- octets, plain or encrypted -------------------------------------------------------------- */
+
+static void write_all(int fd, const uint8_t *bytes, size_t count)
+{
+    while (count > 0) {
+        ssize_t sent = send(fd, bytes, count, MSG_NOSIGNAL);
+        if (sent < 0)
+            bench_die("publishing: %s", strerror(errno));
+        bytes += sent;
+        count -= (size_t)sent;
+    }
+}
+
+/* Writes what TLS has to say, and frees it. */
+static void write_wire(int fd, struct fw_tls_sink *wire)
+{
+    write_all(fd, wire->bytes, wire->count);
+    fw_mem_free(wire->bytes);
+    *wire = (struct fw_tls_sink){.grow = fw_tls_sink_grow};
+}
+
+/* Plain octets as they come; waits for some.
+ *
+ * returns      0 when TLS has taken a step without any
+ */
+static size_t receive(struct bench_poster *poster, uint8_t *out, size_t room)
+{
+    uint8_t cipher[4096];
+    struct fw_tls_sink wire = {.grow = fw_tls_sink_grow};
+    bool tls = poster->tls != NULL;
+    ssize_t got = recv(poster->fd, tls ? cipher : out, tls ? sizeof cipher : room, 0);
+    if (got <= 0)
+        bench_die("publishing: %s", got == 0 ? "the server closed" : strerror(errno));
+    if (!tls)
+        return (size_t)got;
+    size_t count = 0;
+    fw_tls_received(poster->tls, cipher, (size_t)got); /* what fails here fails below again */
+    while (got > 0 && count < room) {
+        got = fw_tls_plain(poster->tls, out + count, room - count, &wire);
+        if (got < 0)
+            bench_die("publishing: %s", fw_status_text((int)got));
+        count += (size_t)got;
+        write_wire(poster->fd, &wire);
+    }
+    if (got > 0 && fw_tls_keep(poster->tls) != 0)
+        bench_die("publishing: out of memory");
+    return count;
+}
+
+static void shake_hands(struct bench_poster *poster)
+{
+    uint8_t none[1];
+    char name[BENCH_HOST_BYTES];
+    struct fw_tls_sink wire = {.grow = fw_tls_sink_grow};
+    bench_url_name(poster->url, name);
+    int result = fw_tls_create(bench_tls_context(poster->url), name, NULL, &poster->tls);
+    ssize_t got = result != 0 ? result : fw_tls_plain(poster->tls, none, sizeof none, &wire);
+    if (got < 0)
+        bench_die("publishing over TLS: %s", fw_status_text((int)got));
+    write_wire(poster->fd, &wire);
+    while (fw_tls_state(poster->tls) != FW_TLS_OPEN) {
+        if (receive(poster, none, sizeof none) > 0)
+            bench_die("publishing: an answer before its request");
+    }
+}
+
+static void send_request(struct bench_poster *poster, const struct iovec *pieces)
+{
+    struct fw_tls_sink wire = {.grow = fw_tls_sink_grow};
+    size_t count = pieces[0].iov_len + pieces[1].iov_len;
+    if (poster->tls == NULL) {
+        if (writev(poster->fd, pieces, 2) != (ssize_t)count)
+            bench_die("publishing to %s: %s", poster->url->host, strerror(errno));
+        return;
+    }
+    int result = fw_tls_send(poster->tls, pieces, 2, &wire);
+    if (result != 0)
+        bench_die("publishing over TLS: %s", fw_status_text(result));
+    write_wire(poster->fd, &wire);
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
 /* Reads one answer, its body too, so that the next one can follow.
  *
  * keep_out     whether the connection goes on
  * returns      the status
  */
-static int receive_answer(int fd, bool *keep_out)
+static int receive_answer(struct bench_poster *poster, bool *keep_out)
 {
     uint8_t in[FW_HTTP_HEAD_BYTES_MAX];
     size_t held = 0;
@@ -45,10 +130,7 @@ static int receive_answer(int fd, bool *keep_out)
     while (head_bytes == 0 || held < (size_t)head_bytes + head.content_length) {
         if (held == sizeof in)
             bench_die("publishing: the answer is longer than %zu bytes", sizeof in);
-        ssize_t received = recv(fd, in + held, sizeof in - held, 0);
-        if (received <= 0)
-            bench_die("publishing: %s", received == 0 ? "the server closed" : strerror(errno));
-        held += (size_t)received;
+        held += receive(poster, in + held, sizeof in - held);
         if (head_bytes == 0)
             head_bytes = fw_http_response_parse(&head, in, held);
         if (head_bytes < 0)
@@ -69,6 +151,9 @@ void bench_poster_close(struct bench_poster *poster)
     if (poster->fd >= 0)
         close(poster->fd);
     poster->fd = -1;
+    if (poster->tls != NULL)
+        fw_tls_destroy(poster->tls);
+    poster->tls = NULL;
 }
 
 int bench_poster_post(struct bench_poster *poster, const void *body, size_t body_bytes)
@@ -82,11 +167,13 @@ int bench_poster_post(struct bench_poster *poster, const void *body, size_t body
                  url->path, url->host, poster->content_type, body_bytes);
     const struct iovec pieces[] = {{head, (size_t)head_bytes},
                                    {(void *)(uintptr_t)body, body_bytes}};
-    if (poster->fd < 0)
+    if (poster->fd < 0) {
         poster->fd = connect_to(url);
-    if (writev(poster->fd, pieces, 2) != (ssize_t)((size_t)head_bytes + body_bytes))
-        bench_die("publishing to %s: %s", url->host, strerror(errno));
-    int status = receive_answer(poster->fd, &keep);
+        if (url->tls)
+            shake_hands(poster);
+    }
+    send_request(poster, pieces);
+    int status = receive_answer(poster, &keep);
     if (!keep)
         bench_poster_close(poster);
     return status;

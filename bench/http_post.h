@@ -13,10 +13,13 @@
 
 #include <stdbool.h>
 
+struct fw_tls;
+
 struct bench_poster {
     const struct bench_url *url; /* borrowed */
     const char *content_type;
-    int fd; /* -1: none is open */
+    int fd;             /* -1: none is open */
+    struct fw_tls *tls; /* NULL: plain */
 };
 
 /* Makes a poster; opens nothing yet. Close ends the connection with RST. */

@@ -1,10 +1,13 @@
 /* load_tls.c: what TLS costs a server: load by OpenSSL's client, on whatever server.
  *
- *     load-tls echo|handshakes|idle --port N --pid N [--pid N ...] [flags]
+ *     load-tls echo|handshakes|keyupdates|probe|idle --port N --pid N [--pid N ...] [flags]
  *
  *   echo         a message in flight on each WebSocket, every reply compared; --plain: without TLS
- *   handshakes   full TLS 1.3 handshakes, some at a time, each closed when it is done
- *   idle         connections that have said one request, WebSockets or (--http) kept-alive HTTP
+ *   handshakes   full TLS 1.3 handshakes, some at a time, each closed when its first ticket has
+ * come: then the server is done with it as well keyupdates   as echo, with so many KeyUpdates
+ * before each message, answers wanted, as a server may stand without closing probe        one
+ * connection, a message each millisecond: how long its echo takes idle         connections that
+ * have said one request, WebSockets or (--http) kept-alive HTTP
  *
  * The processes named by --pid are the server's: their CPU clocks and resident memory are read
  * before and after. Always TLS 1.3 with X25519 and TLS_AES_128_GCM_SHA256, never resumed, so that
@@ -37,8 +40,9 @@
 #define PATIENCE_MS 20000
 #define LOCAL_CONNS 10000u /* of one local address: ports are few */
 #define PAYLOAD_MAX (1u << 20)
+#define KEY_UPDATES 24u /* before a message: ours close at 33 that no KiB of data has paid for */
 
-enum state { FREE, SHAKING, ASKING, OPEN, IDLE };
+enum state { FREE, SHAKING, TICKET, ASKING, OPEN, IDLE };
 
 struct conn {
     SSL *ssl; /* NULL: plain */
@@ -72,6 +76,7 @@ static uint8_t *reply; /* as it must come back */
 static size_t reply_bytes;
 static uint8_t *scratch;
 static unsigned long done;
+static bool ticket_came; /* to the connection that is being read */
 
 _Noreturn static void die(const char *what)
 {
@@ -244,10 +249,21 @@ static bool send_frame(struct conn *conn)
     return conn->sent == frame_bytes;
 }
 
+static void update_keys(struct conn *conn)
+{
+    for (unsigned i = 0; i < KEY_UPDATES; i++) {
+        if (SSL_key_update(conn->ssl, SSL_KEY_UPDATE_REQUESTED) != 1 ||
+            SSL_do_handshake(conn->ssl) != 1)
+            die("a KeyUpdate");
+    }
+}
+
 /* Sends what is left of a message, takes what came of its reply; counts whole ones. */
 static void echo(struct conn *conn)
 {
     for (;;) {
+        if (conn->sent == 0 && strcmp(set.mode, "keyupdates") == 0)
+            update_keys(conn);
         if (conn->sent < frame_bytes && !send_frame(conn))
             return;
         size_t got = receive_some(conn, scratch, reply_bytes - conn->got);
@@ -277,13 +293,18 @@ static void step(struct conn *conn)
                 die("a handshake");
             return;
         }
-        if (strcmp(set.mode, "handshakes") == 0) {
+        conn->state = strcmp(set.mode, "handshakes") == 0 ? TICKET : ASKING;
+    }
+    if (conn->state == TICKET) {
+        uint8_t nothing;
+        ticket_came = false;
+        receive_some(conn, &nothing, 1);
+        if (ticket_came) {
             done++;
             hang_up(conn);
             dial(conn);
-            return;
         }
-        conn->state = ASKING;
+        return;
     }
     if (conn->state == ASKING && asked(conn)) {
         conn->sent = 0;
@@ -365,6 +386,48 @@ static void run_counted(const char *figure)
            seconds);
 }
 
+static int compare(const void *one, const void *other)
+{
+    double left = *(const double *)one;
+    double right = *(const double *)other;
+    return (left > right) - (left < right);
+}
+
+static double now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void run_probe(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    unsigned long count = set.count;
+    double *times_us = malloc(count * sizeof *times_us);
+    if (times_us == NULL)
+        die("malloc");
+    set.warmup = 0;
+    set.count = 1;
+    dial(&conns[0]);
+    run_until(1);
+    for (unsigned long i = 0; i < count; i++) {
+        nanosleep(&pause, NULL);
+        set.count++;
+        double from = now_us();
+        step(&conns[0]);
+        run_until(set.count);
+        times_us[i] = now_us() - from;
+    }
+    qsort(times_us, count, sizeof *times_us, compare);
+    printf(
+        "{\"rtt_us_p50\": %.0f, \"rtt_us_p99\": %.0f, \"rtt_us_p999\": %.0f, \"rtt_us_max\": %.0f, "
+        "\"count\": %lu}\n",
+        times_us[count / 2], times_us[count * 99 / 100], times_us[count * 999 / 1000],
+        times_us[count - 1], count);
+    free(times_us);
+}
+
 static void run_idle(void)
 {
     uint64_t before = 0;
@@ -382,11 +445,20 @@ static void run_idle(void)
            (double)grown / (double)(set.conns - 1), set.conns);
 }
 
+static int take_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    (void)session;
+    ticket_came = true;
+    return 0; /* it is not kept */
+}
+
 /* ---- the command ----------------------------------------------------------------------------- */
 
 static void usage(void)
 {
-    fputs("load-tls echo|handshakes|idle --port N --pid N [--conns N] [--payload N] [--count N]\n"
+    fputs("load-tls echo|handshakes|keyupdates|probe|idle --port N --pid N [--conns N] [--payload "
+          "N] [--count N]\n"
           "         [--warmup N] [--path PATH] [--plain] [--http]\n",
           stderr);
     exit(2);
@@ -447,12 +519,15 @@ int main(int argc, char **argv)
     /* Reads what there is, as a plain client does, and not 5 octets and then a record. */
     SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_default_read_buffer_len(context, 64 * 1024);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(context, take_ticket);
     make_frames();
-    if (strcmp(set.mode, "echo") == 0)
+    if (strcmp(set.mode, "echo") == 0 || strcmp(set.mode, "keyupdates") == 0)
         run_counted("server_cpu_us_per_message");
     else if (strcmp(set.mode, "handshakes") == 0)
         run_counted("server_cpu_us_per_handshake");
+    else if (strcmp(set.mode, "probe") == 0)
+        run_probe();
     else if (strcmp(set.mode, "idle") == 0)
         run_idle();
     else

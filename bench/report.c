@@ -9,6 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A page without some of its runs would be a lie: no memory, no page. */
+static json_t *must(json_t *value)
+{
+    if (value == NULL)
+        bench_die("out of memory for the report");
+    return value;
+}
+
+static void keep(json_t *array, json_t *value)
+{
+    if (json_array_append(array, value) != 0)
+        must(NULL);
+}
+
 bool report_read(struct report *report, const char *path)
 {
     char *line = NULL;
@@ -21,13 +35,15 @@ bool report_read(struct report *report, const char *path)
         return false;
     }
     if (report->lines == NULL)
-        report->lines = json_array();
+        report->lines = must(json_array());
     while (good && getline(&line, &room, file) >= 0) {
         json_error_t error;
         number++;
         if (line[strspn(line, " \r\n")] == '\0')
             continue;
         json_t *record = json_loads(line, 0, &error);
+        if (record == NULL && error.text[0] == '\0') /* jansson has no word for it */
+            must(NULL);
         good = json_is_object(record);
         if (!good)
             fprintf(stderr, "fanwire-bench: %s:%zu: %s\n", path, number, error.text);
@@ -35,7 +51,7 @@ bool report_read(struct report *report, const char *path)
                  json_is_string(json_object_get(record, "label")) &&
                  json_is_string(json_object_get(record, "target")) &&
                  json_is_object(json_object_get(record, "figures")))
-            json_array_append(report->lines, record);
+            keep(report->lines, record);
         else
             report->passed_over++;
         json_decref(record);
@@ -78,8 +94,8 @@ static void add_run(struct report_group *group, const json_t *record)
         return;
     if (i == group->targets_count)
         group->targets[group->targets_count++] =
-            (struct report_target){.name = name, .runs = json_array()};
-    json_array_append(group->targets[i].runs, json_object_get(record, "figures"));
+            (struct report_target){.name = name, .runs = must(json_array())};
+    keep(group->targets[i].runs, json_object_get(record, "figures"));
 }
 
 static bool same_group(const struct report_group *group, const json_t *record)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define REPORT_TARGETS_MAX 32
+#define REPORT_TARGETS_MAX 64
 
 /* One target's runs within a group. */
 struct report_target {
@@ -102,7 +102,16 @@ void html_text(FILE *to, const char *text);
 /* Three significant digits: 0.123, 12.3, 1,230, 1.23 M. */
 void html_number(FILE *to, double value);
 
-/* The class that gives a target its colour: the same one in every plot of a page. */
+/* The class that gives a target its colour: the same one in every plot of a page, and the same for
+ * NAME-tls and NAME-deflate. */
+#define PLOT_COLOURS 14
 unsigned plot_colour(const char *name);
+
+/* What a target is beside its plain self.
+ *
+ * plain_chars_out  of the plain one's name
+ * returns      0: nothing, 1: over TLS, 2: with permessage-deflate, 3: both
+ */
+unsigned plot_variant(const char *name, size_t *plain_chars_out);
 
 #endif

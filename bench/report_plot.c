@@ -10,18 +10,19 @@
 #include <math.h>
 #include <string.h>
 
-#define WIDTH        420.0
-#define HEIGHT       280.0
-#define LEFT         54.0
-#define RIGHT        14.0
-#define TOP          12.0
-#define BOTTOM       44.0
-#define BAR_ROW      26.0
-#define BAR_NAME     112.0
-#define BAR_VALUE    62.0
-#define COLOURS      10
-#define LEGEND_ROW   18.0
-#define LEGEND_WIDTH 130.0
+#define WIDTH      420.0
+#define HEIGHT     280.0
+#define LEFT       54.0
+#define RIGHT      14.0
+#define TOP        12.0
+#define BOTTOM     44.0
+#define BAR_ROW    26.0
+#define BAR_NAME   112.0
+#define BAR_VALUE  62.0
+#define BAR_NOTE   74.0
+#define CHAR_WIDTH 6.7 /* of a name's letter, at 12 units of height */
+#define LEGEND_ROW 18.0
+#define LEGEND_ALL 390.0
 
 void html_text(FILE *to, const char *text)
 {
@@ -60,30 +61,72 @@ void html_number(FILE *to, double value)
         fprintf(to, "%.3g", value);
 }
 
-/* Ours and the ceilings have colours of their own; others take theirs by name. */
+unsigned plot_variant(const char *name, size_t *plain_chars_out)
+{
+    static const char *const ends[] = {"", "-tls", "-deflate", "-tls-deflate"};
+    size_t chars = strlen(name);
+    for (unsigned variant = 3; variant > 0; variant--) {
+        size_t end = strlen(ends[variant]);
+        if (chars > end && strcmp(name + chars - end, ends[variant]) == 0) {
+            *plain_chars_out = chars - end;
+            return variant;
+        }
+    }
+    *plain_chars_out = chars;
+    return 0;
+}
+
+/* Whom this suite knows has a colour of its own; others take theirs by name. */
 unsigned plot_colour(const char *name)
 {
     static const char *const known[] = {
         "fanwire", "fanwire-uring", "fanwire-epoll", "raw-uring", "raw-epoll",
         "ws",      "gorilla",       "libwebsockets", "beast",     "tornado",
-        "aiohttp", "websockets",    "nchan"};
-    static const unsigned colours[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 4, 9};
+        "aiohttp", "websockets",    "nchan",         "nats",      "socket.io"};
+    static const unsigned colours[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
     unsigned sum = 0;
+    size_t chars;
+    plot_variant(name, &chars);
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(known[i], name) == 0)
+        if (strlen(known[i]) == chars && strncmp(known[i], name, chars) == 0)
             return colours[i];
     }
-    while (*name != '\0')
-        sum = sum * 31 + (unsigned char)*name++;
-    return 4 + sum % (COLOURS - 4);
+    for (size_t i = 0; i < chars; i++)
+        sum = sum * 31 + (unsigned char)name[i];
+    return 4 + sum % (PLOT_COLOURS - 4);
+}
+
+static unsigned variant_of(const char *name)
+{
+    size_t chars;
+    return plot_variant(name, &chars);
 }
 
 /* ---- bars ------------------------------------------------------------------------------------ */
 
+/* The width that the longest name takes. */
+static double name_width(const struct plot_bar *bars, size_t count)
+{
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = strlen(bars[i].name) > most ? strlen(bars[i].name) : most;
+    return fmax(BAR_NAME, (double)most * CHAR_WIDTH + 8);
+}
+
+static bool any_note(const struct plot_bar *bars, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (bars[i].note != NULL)
+            return true;
+    }
+    return false;
+}
+
 void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
 {
     double most = 0;
-    double room = WIDTH - BAR_NAME - BAR_VALUE;
+    double left = name_width(bars, count);
+    double room = WIDTH - left - BAR_VALUE - (any_note(bars, count) ? BAR_NOTE : 0);
     for (size_t i = 0; i < count; i++)
         most = bars[i].value > most ? bars[i].value : most;
     if (most <= 0)
@@ -93,19 +136,24 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
         double y = BAR_ROW * (double)i + 4;
         double width = bars[i].value > 0 ? bars[i].value / most * room : 0;
         double end = fmax(width, fmin(bars[i].most / most, 1.08) * room);
-        fprintf(to, "<text class='name' x='%.1f' y='%.1f'>", BAR_NAME - 8, y + 15);
+        fprintf(to, "<text class='name' x='%.1f' y='%.1f'>", left - 8, y + 15);
         html_text(to, bars[i].name);
-        fprintf(to, "</text><rect class='c%u' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='3'>",
-                plot_colour(bars[i].name), BAR_NAME, y, width < 1 ? 1 : width, BAR_ROW - 6);
+        fprintf(to,
+                "</text><rect class='c%u v%u' x='%.1f' y='%.1f' width='%.1f' height='%.1f' rx='3'>",
+                plot_colour(bars[i].name), variant_of(bars[i].name), left, y, width < 1 ? 1 : width,
+                BAR_ROW - 6);
         fprintf(to, "<title>%g (%g to %g)</title></rect>", bars[i].value, bars[i].least,
                 bars[i].most);
         if (bars[i].most > bars[i].least)
             fprintf(to, "<path class='range' d='M%.1f %.1fH%.1f'/>",
-                    BAR_NAME + bars[i].least / most * room, y + BAR_ROW / 2 - 3, BAR_NAME + end);
-        fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", BAR_NAME + end + 6, y + 15);
+                    left + bars[i].least / most * room, y + BAR_ROW / 2 - 3, left + end);
+        fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", left + end + 6, y + 15);
         html_number(to, bars[i].value);
-        if (bars[i].note != NULL)
+        if (bars[i].note != NULL) {
+            fputs("<tspan class='note' dx='5'>", to);
             html_text(to, bars[i].note);
+            fputs("</tspan>", to);
+        }
         fputs("</text>\n", to);
     }
     fputs("</svg>\n", to);
@@ -236,7 +284,8 @@ static void draw_series(FILE *to, const struct plot *plot, const struct plot_ser
                         const struct scale *x, const struct scale *y)
 {
     bool begun = false;
-    fprintf(to, "<path class='line c%u' d='", plot_colour(series->name));
+    fprintf(to, "<path class='line c%u v%u' d='", plot_colour(series->name),
+            variant_of(series->name));
     for (size_t i = 0; i < series->count; i++) {
         if (!drawable(plot, series->x[i], series->y[i]))
             continue;
@@ -255,27 +304,43 @@ static void draw_series(FILE *to, const struct plot *plot, const struct plot_ser
     }
 }
 
-static double legend(FILE *to, const struct plot *plot)
+/* Long names take half of the width each, others a third. */
+static size_t legend_columns(const struct plot *plot)
 {
-    const size_t columns = 3;
     for (size_t i = 0; i < plot->series_count; i++) {
-        double x = LEFT - 40 + LEGEND_WIDTH * (double)(i % columns);
+        if ((double)strlen(plot->series[i].name) * CHAR_WIDTH + 26 > LEGEND_ALL / 3)
+            return 2;
+    }
+    return 3;
+}
+
+static double legend_height(const struct plot *plot)
+{
+    size_t columns = legend_columns(plot);
+    return LEGEND_ROW * (double)((plot->series_count + columns - 1) / columns) + 4;
+}
+
+static void legend(FILE *to, const struct plot *plot)
+{
+    const size_t columns = legend_columns(plot);
+    for (size_t i = 0; i < plot->series_count; i++) {
+        double x = LEFT - 40 + LEGEND_ALL / (double)columns * (double)(i % columns);
         double y = HEIGHT + LEGEND_ROW * (double)(i / columns) + 8;
         fprintf(to,
-                "<path class='line c%u' d='M%.1f %.1fh16'/><text class='key' x='%.1f' y='%.1f'>",
-                plot_colour(plot->series[i].name), x, y, x + 22, y + 4);
+                "<path class='line c%u v%u' d='M%.1f %.1fh16'/>"
+                "<text class='key' x='%.1f' y='%.1f'>",
+                plot_colour(plot->series[i].name), variant_of(plot->series[i].name), x, y, x + 22,
+                y + 4);
         html_text(to, plot->series[i].name);
         fputs("</text>\n", to);
     }
-    return LEGEND_ROW * (double)((plot->series_count + columns - 1) / columns) + 4;
 }
 
 void plot_lines(FILE *to, const struct plot *plot)
 {
     struct scale x = scale_of(plot, true);
     struct scale y = scale_of(plot, false);
-    double more = LEGEND_ROW * (double)((plot->series_count + 2) / 3) + 4;
-    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, HEIGHT + more);
+    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, HEIGHT + legend_height(plot));
     ticks(to, plot, &x, true);
     ticks(to, plot, &y, false);
     fprintf(to, "<text class='title x' x='%.1f' y='%.1f'>", (LEFT + WIDTH - RIGHT) / 2,

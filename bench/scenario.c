@@ -55,12 +55,12 @@ static void record(const struct runs *runs, const struct bench_server *server, s
     time_t now = time(NULL);
     struct tm utc;
     strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    json_t *line =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s*, s:O, s:O, s:O}", "time", when,
-                  "scenario", runs->scenario->name, "label", runs->label, "group", runs->group,
-                  "target", server->peer->name, "round", (json_int_t)round, "server_said", said,
-                  "load_engine", fw_engine_kind_name(own->engine), "note", own->note, "options",
-                  runs->options, "figures", figures, "machine", runs->machine);
+    json_t *line = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:s, s:s*, s:O, s:O, s:O}", "time", when,
+        "scenario", runs->scenario->name, "label", runs->label, "group", runs->group, "target",
+        server->peer->name, "tls", server->url.tls, "deflate", server->url.deflate, "round",
+        (json_int_t)round, "server_said", said, "load_engine", fw_engine_kind_name(own->engine),
+        "note", own->note, "options", runs->options, "figures", figures, "machine", runs->machine);
     if (line == NULL)
         bench_die("out of memory for a record");
     if (own->out != NULL)
@@ -194,17 +194,19 @@ static void print_row(struct runs *runs, unsigned target)
 {
     const char *figure = runs->scenario->figure;
     struct spread cost = spread_over(runs, target, figure);
-    printf("  %-16s ", bench_settings.peers[target].name);
+    printf("  %-20s ", bench_settings.peers[target].name);
     if (cost.count == 0) {
         printf("  no figure: skipped, or its process is not known\n");
         return;
     }
     printf("%9.4g (%.4g to %.4g)", cost.median, cost.min, cost.max);
+    unsigned plain = bench_settings.peers[target].plain;
     bool any_raw = false;
     for (unsigned i = 0; i < bench_settings.peers_count; i++)
         any_raw |= bench_settings.peers[i].raw;
     for (unsigned i = 0; i < bench_settings.peers_count; i++) {
-        if (i == target || (any_raw ? !bench_settings.peers[i].raw : i != 0))
+        bool base = any_raw ? bench_settings.peers[i].raw : i == 0;
+        if (i == target || !(base || i + 1 == plain))
             continue;
         struct spread ratio = ratio_to(runs, target, i, figure);
         if (ratio.count > 0)
@@ -260,6 +262,15 @@ static void play_variant(struct runs *runs)
         print_runs(runs);
 }
 
+/* Runs that have more targets are another comparison. */
+static void add_over(char *label, size_t label_bytes)
+{
+    size_t chars = strlen(label);
+    snprintf(label + chars, label_bytes - chars, "%s%s",
+             bench_settings.tls ? ", plain and TLS" : "",
+             bench_settings.deflate ? ", plain and compressed" : "");
+}
+
 void bench_scenario_play(const struct bench_scenario *scenario, const char *label)
 {
     size_t variants = scenario->variants == NULL ? 1 : scenario->variants();
@@ -272,6 +283,7 @@ void bench_scenario_play(const struct bench_scenario *scenario, const char *labe
         snprintf(runs.label, sizeof runs.label, "%s", label);
         if (scenario->describe != NULL)
             scenario->describe(runs.label, sizeof runs.label);
+        add_over(runs.label, sizeof runs.label);
         runs.options = bench_options_json(scenario->options);
         memset(runs.skips, 0, sizeof runs.skips);
         runs.figures = bench_alloc(all, sizeof *runs.figures);

@@ -55,6 +55,8 @@ extern const struct bench_scenario bench_scenario_slow;
 extern const struct bench_scenario bench_scenario_churn;
 extern const struct bench_scenario bench_scenario_soak;
 extern const struct bench_scenario bench_scenario_idle;
+extern const struct bench_scenario bench_scenario_resume;
+extern const struct bench_scenario bench_scenario_drain;
 extern const struct bench_scenario bench_scenario_micro;
 extern const struct bench_scenario bench_scenario_peers;
 extern const struct bench_scenario bench_scenario_report;

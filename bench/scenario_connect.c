@@ -15,6 +15,7 @@
 #include "namespace.h"
 #include "process.h"
 #include "scenario.h"
+#include "stock.h"
 
 #include "proto/ws_frame.h"
 
@@ -36,7 +37,13 @@
 /* Memory that stays free: under it the machine itself gets into trouble. */
 #define SPARE_BYTES ((size_t)1536 << 20)
 
-#define ACTIVE_MIN    2 /* load threads that open at once */
+/* How far the memory in stock is given back ahead of the connections: a second's worth. */
+#define AHEAD_BYTES ((size_t)384 << 20)
+
+#define ACTIVE_MIN 3 /* load threads that open at once */
+/* Hundreds of connections do something at any time: their threads are woken for several. */
+#define GATHER_EVENTS 32
+#define GATHER_US     300
 #define LOOK_MS       100
 #define LINE_MS       5000 /* between lines of progress that is not on a terminal */
 #define PAYLOAD_BYTES 100
@@ -51,6 +58,7 @@ static struct {
     bool no_namespace;
     bool armed;
     bool no_ping;
+    bool no_stock;
     unsigned rings;   /* load threads */
     unsigned workers; /* of the server that is started */
     uint8_t payload[PAYLOAD_BYTES];
@@ -64,6 +72,7 @@ static const struct bench_option options[] = {
     BENCH_NUMBER("window", &connect_run.window, 1, 4096, "connects in flight a load thread"),
     BENCH_FLAG("armed", &connect_run.armed, "receive all the time, to answer a server's pings"),
     BENCH_FLAG("no-ping", &connect_run.no_ping, "leave out the round of pings"),
+    BENCH_FLAG("no-stock", &connect_run.no_stock, "do not touch the memory before it is needed"),
     BENCH_FLAG("no-namespace", &connect_run.no_namespace, "stay in this network namespace"),
     BENCH_OPTIONS_THEN(bench_common_options),
 };
@@ -129,11 +138,25 @@ static void check_memory(void)
                  available > SPARE_BYTES + rings ? most : 0);
 }
 
+/* Load and server share all CPUs, unless the command line says otherwise: which of them has more to
+ * do changes with what they do, opening, broadcast or pings. */
+static void share_cpus(void)
+{
+    cpu_set_t *server = &bench_settings.server_cpus;
+    cpu_set_t *load = &bench_settings.load_cpus;
+    if (bench_settings.server_cpu_list != NULL || bench_settings.load_cpu_list != NULL)
+        return;
+    CPU_OR(load, load, server);
+    *server = *load;
+}
+
 static void prepare(void)
 {
     raise_descriptors();
     share_connections();
     check_memory();
+    if (any_started())
+        share_cpus();
     if (any_started() && !connect_run.no_namespace && connect_run.count > 20000)
         bench_namespace_enter(connect_run.count);
 }
@@ -144,7 +167,7 @@ static void need(struct bench_start *start)
     /* All come from this machine, which is not the limit that is looked for. */
     snprintf(flags, sizeof flags,
              "--workers %u --insecure-publish --address-connections 0 --address-accept-rate 0 "
-             "--message-rate 0%s",
+             "--accept-rate 0 --message-rate 0%s",
              connect_run.workers, connect_run.armed ? "" : " --ping-interval 0");
     start->ours_flags = flags;
     start->listen_host = "0.0.0.0";
@@ -189,6 +212,7 @@ static void give_context(struct bench_client *client, void *argument)
 {
     (void)argument;
     struct connect_client *own = bench_alloc(1, sizeof *own);
+    fw_engine_gather(client->engine, GATHER_EVENTS, GATHER_US);
     own->got = bench_alloc(client->slots_max, sizeof *own->got);
     client->context = own;
 }
@@ -201,7 +225,7 @@ static void on_end(struct bench_client *client)
 }
 
 static const struct bench_handlers handlers = {
-    .on_piece = on_piece, .on_pong = on_pong, .on_end = on_end};
+    .speaks_first = true, .on_piece = on_piece, .on_pong = on_pong, .on_end = on_end};
 
 static void begin_open(struct bench_client *client, void *argument)
 {
@@ -240,9 +264,40 @@ static void gather_opens(struct bench_client *client, void *argument)
     bench_histogram_merge(argument, &client->opens);
 }
 
+/* ---- memory that is touched before ----------------------------------------------------------- */
+
+static size_t stock_needed(uint64_t connections)
+{
+    return (size_t)connections * (KERNEL_BYTES_PAIR + USER_BYTES);
+}
+
+/* Only where both ends are here, and where it takes more than a moment. */
+static void take_stock(const struct bench_server *server, struct bench_stock *stock,
+                       json_t *figures)
+{
+    *stock = (struct bench_stock){0};
+    if (connect_run.no_stock || !server->started || connect_run.count <= 20000)
+        return;
+    size_t available = bench_meminfo("MemAvailable");
+    size_t most = available > SPARE_BYTES ? available - SPARE_BYTES : 0;
+    size_t needed = stock_needed(connect_run.count);
+    uint64_t began_ns = bench_clock_ns(CLOCK_MONOTONIC);
+    bench_stock_take(stock, needed < most ? needed : most);
+    json_object_set_new(figures, "memory_touched_s",
+                        json_real((double)(bench_clock_ns(CLOCK_MONOTONIC) - began_ns) / 1e9));
+}
+
+/* Gives back what the connections to come will need soon. */
+static void give_stock(struct bench_stock *stock, uint64_t done)
+{
+    size_t later = stock_needed(connect_run.count - done);
+    bench_stock_give(stock, later > AHEAD_BYTES ? later - AHEAD_BYTES : 0);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static void show_progress(const char *what, uint64_t done, uint64_t failed, double seconds)
+static void show_progress(const char *what, uint64_t done, uint64_t failed, size_t memory,
+                          double seconds)
 {
     static double shown;
     bool terminal = isatty(2);
@@ -252,7 +307,7 @@ static void show_progress(const char *what, uint64_t done, uint64_t failed, doub
     fprintf(stderr, "%s%s %llu of %zu, %.0f/s, %llu failed, %.1f GB of memory left%s",
             terminal ? "\r\033[K" : "", what, (unsigned long long)done, connect_run.count,
             seconds > 0 ? (double)done / seconds : 0.0, (unsigned long long)failed,
-            (double)bench_meminfo("MemAvailable") / 1e9, terminal ? "" : "\n");
+            (double)memory / 1e9, terminal ? "" : "\n");
 }
 
 static void end_progress(void)
@@ -306,7 +361,8 @@ static void check_ports(const struct bench_server *server)
 }
 
 /* Opens all of them; ns that it took. */
-static uint64_t open_all(struct bench_fleet *fleet, const struct bench_server *server)
+static uint64_t open_all(struct bench_fleet *fleet, const struct bench_server *server,
+                         struct bench_stock *stock)
 {
     struct bench_opening opening;
     unsigned active_max =
@@ -326,9 +382,11 @@ static uint64_t open_all(struct bench_fleet *fleet, const struct bench_server *s
         uint64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
         if (done >= connect_run.count)
             break;
+        give_stock(stock, done);
         if (look % (LOOK_MS / 5) == 0) {
-            show_progress("open:", done, failed, (double)(now_ns - began_ns) / 1e9);
-            if (bench_meminfo("MemAvailable") < SPARE_BYTES / 2)
+            size_t memory = bench_meminfo("MemAvailable") + bench_stock_left(stock);
+            show_progress("open:", done, failed, memory, (double)(now_ns - began_ns) / 1e9);
+            if (memory < SPARE_BYTES / 2)
                 bench_die("stopped at %llu connections: less than %.1f GB of memory are left",
                           (unsigned long long)done, (double)SPARE_BYTES / 2e9);
         }
@@ -461,6 +519,16 @@ static void close_all(struct bench_fleet *fleet, json_t *figures)
     put_real(figures, "teardown_s", (double)(bench_clock_ns(CLOCK_MONOTONIC) - began_ns) / 1e9);
 }
 
+/* On shared CPUs the load is the limit when both together leave nothing of them. */
+static void mark_shared(json_t *figures)
+{
+    double use = json_number_value(json_object_get(figures, "load_use")) +
+                 json_number_value(json_object_get(figures, "server_use"));
+    if (CPU_EQUAL(&bench_settings.server_cpus, &bench_settings.load_cpus))
+        json_object_set_new(figures, "saturated",
+                            json_boolean(use > 0.95 * CPU_COUNT(&bench_settings.load_cpus)));
+}
+
 static void run(struct bench_server *server, json_t *figures)
 {
     struct bench_fleet fleet;
@@ -470,16 +538,20 @@ static void run(struct bench_server *server, json_t *figures)
         bench_misuse("connect speaks ws://");
     check_ports(server);
     make_messages();
+    struct bench_stock stock;
     struct memory_state before = memory_state(server);
+    take_stock(server, &stock, figures);
     bench_fleet_start(&fleet, rings, (uint32_t)((connect_run.count + rings - 1) / rings) + 1,
                       &handlers);
     bench_fleet_each(&fleet, give_context, NULL);
     bench_span_begin(&span, server->pid);
-    uint64_t took_ns = open_all(&fleet, server);
+    uint64_t took_ns = open_all(&fleet, server, &stock);
     bench_span_end(&span);
     uint64_t open = BENCH_SUM(&fleet, open_count) - BENCH_SUM(&fleet, gone_count);
     bench_span_report(&span, "connection", open, (unsigned)CPU_COUNT(&bench_settings.load_cpus),
                       figures);
+    mark_shared(figures);
+    bench_stock_clear(&stock);
     report_open(&fleet, took_ns, open, figures);
     bench_sleep_ms(SETTLE_MS);
     report_memory(server, before, figures);

@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "fleet.h"
+#include "message.h"
 #include "process.h"
 #include "scenario.h"
 
@@ -47,13 +48,18 @@ static const struct bench_option options[] = {
     BENCH_OPTIONS_THEN(bench_common_options),
 };
 
+/* What each connection of a client has, by its number. */
+struct echo_conn {
+    uint32_t slot;
+    uint32_t missing;   /* closed loop: replies of the batch that have not come */
+    uint64_t replies;   /* whole ones */
+    uint64_t sent_ns;   /* closed loop: when the batch went out */
+    size_t reply_bytes; /* raw: of the present batch */
+};
+
 /* What each client has. */
 struct echo_client {
-    uint32_t *slots;     /* by connection */
-    uint64_t *replies;   /* whole ones, by connection */
-    size_t *reply_bytes; /* raw: of the present batch, by connection */
-    uint64_t *sent_ns;   /* closed loop: when the batch went out, by connection */
-    uint32_t *missing;   /* closed loop: replies of the batch that have not come */
+    struct echo_conn *conns;
     uint32_t conns_count;
     bool sending;
     bool measuring;
@@ -75,9 +81,9 @@ static struct {
 static void send_batch(struct bench_client *client, uint32_t id)
 {
     struct echo_client *own = client->context;
-    own->missing[id] = (uint32_t)echo.depth;
-    own->sent_ns[id] = bench_clock_ns(CLOCK_MONOTONIC);
-    bench_client_owe(client, own->slots[id], &shared.pattern, (uint32_t)echo.depth);
+    own->conns[id].missing = (uint32_t)echo.depth;
+    own->conns[id].sent_ns = bench_clock_ns(CLOCK_MONOTONIC);
+    bench_client_owe(client, own->conns[id].slot, &shared.pattern, (uint32_t)echo.depth);
 }
 
 /* One message has come back to a connection. */
@@ -85,17 +91,17 @@ static void replied(struct bench_client *client, uint32_t id)
 {
     struct echo_client *own = client->context;
     uint64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
-    uint64_t due_ns = own->sent_ns[id];
+    uint64_t due_ns = own->conns[id].sent_ns;
     if (echo.rate > 0) {
-        double turn = (double)own->replies[id] * own->conns_count + id;
+        double turn = (double)own->conns[id].replies * own->conns_count + id;
         due_ns = own->began_ns + (uint64_t)(turn * own->interval_ns);
-    } else if (own->missing[id] == 0)
+    } else if (own->conns[id].missing == 0)
         bench_die("the server sent a message too many");
-    own->replies[id]++;
+    own->conns[id].replies++;
     bench_count(&client->done_count, 1);
     if (own->measuring)
         bench_histogram_record(&own->latency, now_ns > due_ns ? now_ns - due_ns : 0);
-    if (echo.rate == 0 && --own->missing[id] == 0 && own->sending)
+    if (echo.rate == 0 && --own->conns[id].missing == 0 && own->sending)
         send_batch(client, id);
 }
 
@@ -118,9 +124,9 @@ static void on_bytes(struct bench_client *client, uint32_t slot, uint8_t *bytes,
     struct echo_client *own = client->context;
     uint32_t id = client->conns[slot].id;
     (void)bytes;
-    own->reply_bytes[id] += count;
-    while (own->reply_bytes[id] >= shared.reply_bytes) {
-        own->reply_bytes[id] -= shared.reply_bytes;
+    own->conns[id].reply_bytes += count;
+    while (own->conns[id].reply_bytes >= shared.reply_bytes) {
+        own->conns[id].reply_bytes -= shared.reply_bytes;
         replied(client, id);
     }
 }
@@ -128,7 +134,7 @@ static void on_bytes(struct bench_client *client, uint32_t slot, uint8_t *bytes,
 static void on_open(struct bench_client *client, uint32_t slot)
 {
     struct echo_client *own = client->context;
-    own->slots[client->conns[slot].id] = slot;
+    own->conns[client->conns[slot].id].slot = slot;
 }
 
 /* Open loop: everything that is due. */
@@ -142,7 +148,8 @@ static void on_turn(struct bench_client *client)
         uint64_t due_ns = own->began_ns + (uint64_t)((double)own->due_count * own->interval_ns);
         if (due_ns > now_ns)
             break;
-        bench_client_owe(client, own->slots[own->due_count % own->conns_count], &shared.pattern, 1);
+        bench_client_owe(client, own->conns[own->due_count % own->conns_count].slot,
+                         &shared.pattern, 1);
         own->due_count++;
         bench_count(&client->expected_next, 1);
         if (own->measuring)
@@ -160,11 +167,7 @@ static void give_context(struct bench_client *client, void *argument)
     struct echo_client *own = bench_alloc(1, sizeof *own);
     unsigned clients = client->fleet->clients_count;
     own->conns_count = (uint32_t)bench_share(echo.conns_count, client->index, clients);
-    own->slots = bench_alloc(own->conns_count, sizeof *own->slots);
-    own->replies = bench_alloc(own->conns_count, sizeof *own->replies);
-    own->reply_bytes = bench_alloc(own->conns_count, sizeof *own->reply_bytes);
-    own->sent_ns = bench_alloc(own->conns_count, sizeof *own->sent_ns);
-    own->missing = bench_alloc(own->conns_count, sizeof *own->missing);
+    own->conns = bench_alloc(own->conns_count, sizeof *own->conns);
     if (echo.rate > 0)
         own->interval_ns = 1e9 * (double)echo.conns_count / own->conns_count / (double)echo.rate;
     client->context = own;
@@ -173,11 +176,7 @@ static void give_context(struct bench_client *client, void *argument)
 static void on_end(struct bench_client *client)
 {
     struct echo_client *own = client->context;
-    free(own->slots);
-    free(own->replies);
-    free(own->reply_bytes);
-    free(own->sent_ns);
-    free(own->missing);
+    free(own->conns);
     free(own);
 }
 
@@ -213,7 +212,7 @@ static void finish(struct bench_client *client, void *argument)
     client->timeout_ms = 100;
     *missing += own->due_count;
     for (uint32_t id = 0; id < own->conns_count; id++)
-        *missing += echo.rate == 0 ? own->missing[id] + own->replies[id] : 0;
+        *missing += echo.rate == 0 ? own->conns[id].missing + own->conns[id].replies : 0;
 }
 
 static void gather(struct bench_client *client, void *argument)
@@ -224,18 +223,17 @@ static void gather(struct bench_client *client, void *argument)
     bench_histogram_merge(&all->lag, &own->lag);
 }
 
-static void make_messages(bool raw)
+static void make_messages(const struct bench_url *url)
 {
     const struct fw_ws_header header = {
         .payload_bytes = echo.payload_bytes, .opcode = FW_WS_BINARY, .fin = true};
     uint8_t scratch[FW_WS_HEADER_BYTES_MAX];
     shared.payload = bench_alloc(1, echo.payload_bytes);
-    for (size_t i = 0; i < echo.payload_bytes; i++)
-        shared.payload[i] = (uint8_t)('a' + i % 26);
+    bench_text_write(shared.payload, 0, echo.payload_bytes);
     shared.reply_bytes = fw_ws_header_encode(&header, scratch) + echo.payload_bytes;
-    bench_pattern_frames(&shared.pattern, echo.text ? FW_WS_TEXT : FW_WS_BINARY, shared.payload,
-                         echo.payload_bytes, (uint32_t)echo.depth);
-    if (raw)
+    bench_message_pattern(&shared.pattern, url, echo.text, shared.payload, echo.payload_bytes,
+                          (uint32_t)echo.depth);
+    if (url->speech == BENCH_RAW)
         memset(shared.pattern.bytes, 'x', (size_t)shared.pattern.unit_bytes * shared.pattern.units);
 }
 
@@ -271,7 +269,7 @@ static void run(struct bench_server *server, json_t *figures)
     unsigned threads = (unsigned)bench_settings.threads;
     if (threads > echo.conns_count)
         threads = (unsigned)echo.conns_count;
-    make_messages(server->url.speech == BENCH_RAW);
+    make_messages(&server->url);
     bench_fleet_start(&fleet, threads, (uint32_t)((echo.conns_count + threads - 1) / threads) + 1,
                       &handlers);
     bench_fleet_each(&fleet, give_context, NULL);

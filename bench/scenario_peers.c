@@ -31,11 +31,19 @@ static const struct {
     {"echo-1k-deep", "echo", "--payload 1024 --connections 200 --depth 16 --rate 0"},
     {"echo-16k", "echo", "--payload 16384 --connections 200 --depth 1 --rate 0"},
     {"echo-256k", "echo", "--payload 262144 --connections 200 --depth 1 --rate 0"},
-    {"fanout", "fanout", "--subscribers 10000 --burst 1 --rounds 20 --warmup 4"},
-    {"fanout-8", "fanout", "--subscribers 10000 --burst 8 --rounds 20 --warmup 4"},
-    {"fanout-10", "fanout", "--subscribers 10000 --burst 10 --rounds 20 --warmup 4"},
-    {"fanout-1k", "fanout", "--subscribers 1000 --burst 1 --rounds 200 --warmup 20"},
-    {"fanout-1k-10", "fanout", "--subscribers 1000 --burst 10 --rounds 200 --warmup 20"},
+    {"echo-tls", "echo", "--payload 1024 --connections 200 --depth 1 --rate 0 --tls"},
+    {"echo-16k-tls", "echo", "--payload 16384 --connections 200 --depth 1 --rate 0 --tls"},
+    {"echo-deflate", "echo", "--payload 1024 --connections 200 --depth 1 --rate 0 --deflate"},
+    {"fanout", "fanout", "--payload 100 --subscribers 10000 --burst 1 --rounds 20 --warmup 4"},
+    {"fanout-8", "fanout", "--payload 100 --subscribers 10000 --burst 8 --rounds 20 --warmup 4"},
+    {"fanout-10", "fanout", "--payload 100 --subscribers 10000 --burst 10 --rounds 20 --warmup 4"},
+    {"fanout-1k", "fanout", "--payload 100 --subscribers 1000 --burst 1 --rounds 200 --warmup 20"},
+    {"fanout-1k-10", "fanout",
+     "--payload 100 --subscribers 1000 --burst 10 --rounds 200 --warmup 20"},
+    {"fanout-tls", "fanout",
+     "--payload 100 --subscribers 1000 --burst 1 --rounds 100 --warmup 20 --tls"},
+    {"fanout-deflate", "fanout",
+     "--payload 1024 --subscribers 1000 --burst 1 --rounds 100 --warmup 20 --deflate"},
     {"churn", "churn", "--connections 64"},
     {"idle", "idle", "--connections 15000 --cycle 0"},
     {"idle-cycled", "idle", "--connections 15000 --cycle 20000"},
@@ -43,7 +51,9 @@ static const struct {
     /* Short, for checking that everything runs. */
     {"smoke-echo", "echo",
      "--payload 100 --connections 10 --depth 1 --duration-ms 100 --warmup-ms 20"},
-    {"smoke-fanout", "fanout", "--subscribers 50 --rounds 5 --warmup 1"},
+    {"smoke-fanout", "fanout", "--payload 100 --subscribers 50 --rounds 5 --warmup 1"},
+    {"smoke-over", "echo",
+     "--payload 300 --connections 10 --depth 4 --duration-ms 100 --warmup-ms 20 --tls --deflate"},
 };
 #define PRESETS_COUNT (sizeof presets / sizeof *presets)
 
@@ -59,7 +69,8 @@ static const struct bench_option options[] = {
 };
 
 static const char *const peer_names[] = {
-    "ws", "gorilla", "libwebsockets", "beast", "tornado", "aiohttp", "websockets", "nchan",
+    "ws",      "gorilla",    "libwebsockets", "beast", "tornado",
+    "aiohttp", "websockets", "nchan",         "nats",  "socket.io",
 };
 
 /* ---- who takes part -------------------------------------------------------------------------- */
@@ -104,20 +115,27 @@ static bool build(const char *name)
 
 static void add_peer(const char *name)
 {
-    char *command = NULL;
+    char *target = NULL;
     struct bench_peer *peer = &bench_settings.peers[bench_settings.peers_count];
     if (bench_settings.peers_count == BENCH_PEERS_MAX)
         bench_misuse("more than %d targets", BENCH_PEERS_MAX);
-    if (asprintf(&command, "%s/%s/run {role} {port}", folder, name) < 0)
+    if (asprintf(&target, "%s=%s/%s/run {role} {port} {over}", name, folder, name) < 0)
         bench_die("out of memory for a peer");
-    *peer = (struct bench_peer){.command = command};
-    snprintf(peer->name, sizeof peer->name, "%s", name);
+    bench_peer_parse(target, peer);
     bench_settings.peers_count++;
 }
+
+/* Those whom --tls and --deflate, and presets with them, add to. */
+static struct bench_peer base[BENCH_PEERS_MAX];
+static unsigned base_count;
 
 /* Ours and the ceilings first: they are what the others are compared with. */
 static void gather(void)
 {
+    /* Whether over TLS is a preset's to say, or said for all of them. */
+    bool tls = bench_settings.tls;
+    bool deflate = bench_settings.deflate;
+    bench_settings.tls = bench_settings.deflate = false;
     bench_settings.serve = true;
     bench_settings.ceiling = true;
     if (strcmp(bench_settings.serve_engine, "auto") == 0)
@@ -135,6 +153,10 @@ static void gather(void)
     }
     if (bench_settings.peers_count == 0)
         bench_misuse("--only %s names nobody", only);
+    base_count = bench_settings.peers_count;
+    memcpy(base, bench_settings.peers, sizeof base);
+    bench_settings.tls = tls;
+    bench_settings.deflate = deflate;
 }
 
 /* ---- what they do ---------------------------------------------------------------------------- */
@@ -150,9 +172,15 @@ static void play(size_t preset)
     snprintf(text, sizeof text, "%s", presets[preset].flags);
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
         words[count++] = word;
-    /* The table ends where the common flags begin: those are the command line's. */
+    bool tls = bench_settings.tls;
+    bool deflate = bench_settings.deflate;
     bench_options_read(count, words, scenario->options, scenario->purpose);
+    memcpy(bench_settings.peers, base, sizeof base);
+    bench_settings.peers_count = base_count;
+    bench_settings_vary(bench_settings.tls, bench_settings.deflate);
     bench_scenario_play(scenario, presets[preset].name);
+    bench_settings.tls = tls; /* the command line's: they hold for every preset */
+    bench_settings.deflate = deflate;
 }
 
 static size_t find_preset(const char *name)

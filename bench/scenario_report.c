@@ -17,10 +17,12 @@
 static const char style[] =
     ":root{color-scheme:light dark;--paper:#fbfaf7;--card:#fff;--ink:#1d2330;--soft:#687083;"
     "--line:#e4e2da;--c0:#d9480f;--c1:#f08c3a;--c2:#495057;--c3:#9aa1ab;--c4:#1971c2;--c5:#0c8599;"
-    "--c6:#2f9e44;--c7:#7048e8;--c8:#c2255c;--c9:#b08900}\n"
+    "--c6:#2f9e44;--c7:#7048e8;--c8:#c2255c;--c9:#b08900;--c10:#5c7c2a;--c11:#364fc7;"
+    "--c12:#9c36b5;--c13:#7f5539}\n"
     "@media(prefers-color-scheme:dark){:root{--paper:#12151c;--card:#1a1f29;--ink:#e8eaf0;"
     "--soft:#98a1b3;--line:#2c3341;--c0:#ff7a3d;--c1:#ffb37a;--c2:#c4cad4;--c3:#7d8796;"
-    "--c4:#5aa9f0;--c5:#3fc1d4;--c6:#5fce77;--c7:#a48bff;--c8:#f0719c;--c9:#e3bd3c}}\n"
+    "--c4:#5aa9f0;--c5:#3fc1d4;--c6:#5fce77;--c7:#a48bff;--c8:#f0719c;--c9:#e3bd3c;--c10:#a9c94f;"
+    "--c11:#8298ff;--c12:#d98cf0;--c13:#c99b7b}}\n"
     "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
     "font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
     "main{max-width:1180px;margin:0 auto;padding:28px 18px 64px}h1{font-size:2rem;margin:0 0 4px;"
@@ -35,6 +37,9 @@ static const char style[] =
     "font-size:12px}.name{text-anchor:end}.tick,.title{fill:var(--soft)!important;font-size:11px}\n"
     ".x{text-anchor:middle}.tick.y{text-anchor:end}.title.y{text-anchor:middle}"
     ".grid path,.gridline{}path.grid{stroke:var(--line);stroke-width:1}\n"
+    ".note{fill:var(--soft);font-size:11px}path.v1{stroke-dasharray:7 3}"
+    "path.v2{stroke-dasharray:2.5 3}path.v3{stroke-dasharray:7 3 2 3}rect.v1{opacity:.75}"
+    "rect.v2{opacity:.55}rect.v3{opacity:.4}\n"
     ".line{fill:none!important;stroke-width:2.2;stroke-linejoin:round}.range{stroke:var(--ink);"
     "stroke-width:1.4;opacity:.55}\n"
     "table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}"
@@ -49,7 +54,7 @@ static void print_style(FILE *to)
 {
     fputs("<style>", to);
     fputs(style, to);
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < PLOT_COLOURS; i++)
         fprintf(to, ".c%d{fill:var(--c%d);stroke:var(--c%d)}rect.c%d,circle.c%d{stroke:none}", i, i,
                 i, i, i);
     fputs("</style>\n", to);
@@ -126,15 +131,55 @@ static int by_bar(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static double figure_in(const json_t *runs, size_t round, const char *figure)
+{
+    return json_number_value(json_object_get(json_array_get(runs, round), figure));
+}
+
+/* What a target that is another one over TLS, or compressed, costs of that one: the median of the
+ * rounds' ratios.
+ *
+ * note_out     "" when it is nobody's variant, or not every round has both
+ */
+static void write_ratio(const struct report_group *group, const struct report_target *target,
+                        const char *figure, char *note_out, size_t note_bytes)
+{
+    json_t *ratios = json_array();
+    struct report_target rounds = {.runs = ratios};
+    double median;
+    size_t chars;
+    note_out[0] = '\0';
+    for (unsigned i = 0; plot_variant(target->name, &chars) > 0 && i < group->targets_count; i++) {
+        const struct report_target *plain = &group->targets[i];
+        size_t count = json_array_size(plain->runs);
+        if (strlen(plain->name) != chars || strncmp(plain->name, target->name, chars) != 0 ||
+            count != json_array_size(target->runs))
+            continue;
+        for (size_t round = 0; round < count; round++) {
+            double base = figure_in(plain->runs, round, figure);
+            double own = figure_in(target->runs, round, figure);
+            if (base > 0 && own > 0)
+                json_array_append_new(ratios, json_pack("{s:f}", "ratio", own / base));
+        }
+    }
+    if (report_median(&rounds, "ratio", &median, NULL, NULL))
+        snprintf(note_out, note_bytes, "%.2f × plain", median);
+    json_decref(ratios);
+}
+
 static void print_bars(FILE *to, const struct report_group *group)
 {
     const char *figure = figure_of(group);
     struct plot_bar bars[REPORT_TARGETS_MAX];
+    char notes[REPORT_TARGETS_MAX][32];
     size_t count = 0;
     for (unsigned i = 0; figure != NULL && i < group->targets_count; i++) {
         struct plot_bar bar = {.name = group->targets[i].name};
-        if (report_median(&group->targets[i], figure, &bar.value, &bar.least, &bar.most))
-            bars[count++] = bar;
+        if (!report_median(&group->targets[i], figure, &bar.value, &bar.least, &bar.most))
+            continue;
+        write_ratio(group, &group->targets[i], figure, notes[count], sizeof notes[count]);
+        bar.note = notes[count][0] == '\0' ? NULL : notes[count];
+        bars[count++] = bar;
     }
     if (count < 2)
         return;
@@ -222,13 +267,18 @@ static void add_point(struct plot_series *series, double x, double y)
     series->y[at] = y;
 }
 
-static bool long_enough(const struct plot_series *series, size_t count)
+/* Leaves out who has one point only: it is no line.
+ *
+ * returns      how many are left
+ */
+static size_t keep_lines(struct plot_series *series, size_t count)
 {
+    size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
         if (series[i].count > 1)
-            return true;
+            series[kept++] = series[i];
     }
-    return false;
+    return kept;
 }
 
 /* One plot of a figure over another, over all groups of a scenario. */
@@ -258,9 +308,9 @@ static void print_against(FILE *to, const struct report *report, const char *sce
             add_point(series_named(plot.series, &count, target->name), x, y);
         }
     }
-    if (!long_enough(plot.series, count))
+    plot.series_count = keep_lines(plot.series, count);
+    if (plot.series_count == 0)
         return;
-    plot.series_count = count;
     fprintf(to, "<section class='card'><h3>%s</h3>", heading);
     plot_lines(to, &plot);
     fputs("</section>\n", to);

@@ -10,6 +10,7 @@
 #include "feed_message.h"
 #include "fleet.h"
 #include "http_post.h"
+#include "message.h"
 #include "process.h"
 #include "scenario.h"
 #include "transport.h"
@@ -19,6 +20,9 @@
 #include <string.h>
 
 #define RATES_MAX 8
+/* A first message is published so often, and so long waited for each time. */
+#define ROUSE_TRIES 20
+#define ROUSE_MS    500
 
 static size_t conns_count = 200;
 static size_t payload_bytes = 200;
@@ -63,8 +67,9 @@ static struct bench_url url; /* http, of the topic */
 /* ---- on the clients' threads ----------------------------------------------------------------- */
 
 /* Whether a message is a new one; what came between is a fault, but for plain polls. */
-static bool is_new(struct transports_client *own, struct transport *transport, uint64_t sequence)
+static bool is_new(struct bench_client *client, struct transport *transport, uint64_t sequence)
 {
+    struct transports_client *own = client->context;
     if (transport->any && sequence < transport->next) {
         if (kind != TRANSPORT_POLL)
             bench_die("a subscriber got message %llu twice", (unsigned long long)sequence);
@@ -76,6 +81,8 @@ static bool is_new(struct transports_client *own, struct transport *transport, u
                       (unsigned long long)sequence, (unsigned long long)transport->next);
         own->skipped += sequence - transport->next;
     }
+    if (!transport->any)
+        bench_count(&client->expected_next, 1); /* of those that are there */
     transport->any = true;
     transport->next = sequence + 1;
     return true;
@@ -87,9 +94,9 @@ static void on_message(struct bench_client *client, uint32_t slot, const uint8_t
     struct transports_client *own = client->context;
     struct feed_message message;
     if (count != payload_bytes || !feed_message_read(bytes, &message) ||
-        !feed_filler_good(bytes + FEED_HEAD_BYTES, FEED_HEAD_BYTES, count - FEED_HEAD_BYTES))
+        !bench_text_good(bytes + FEED_HEAD_BYTES, FEED_HEAD_BYTES, count - FEED_HEAD_BYTES))
         bench_die("a subscriber got %zu bytes that nobody published", count);
-    if (!is_new(own, &own->transports[slot], message.sequence))
+    if (!is_new(client, &own->transports[slot], message.sequence))
         return;
     uint64_t now_ns = bench_clock_ns(CLOCK_MONOTONIC);
     bench_histogram_record(&own->latency, now_ns > message.due_ns ? now_ns - message.due_ns : 0);
@@ -247,9 +254,35 @@ static void report(struct bench_fleet *fleet, uint64_t deliveries, uint64_t rece
     free(all);
 }
 
-/* Opens the subscribers and sees to it that each is there: one message reaches all. */
-static void begin(struct bench_fleet *fleet, const struct bench_server *server,
-                  struct bench_poster *poster)
+/* Publishes until every subscriber has had a message: streams and polls are asked for, and no
+ * answer says so before one. Then waits until nothing comes any more.
+ *
+ * returns      the sequence number that is next
+ */
+static uint64_t rouse(struct bench_fleet *fleet, struct bench_poster *poster)
+{
+    uint64_t sequence = 0;
+    for (int tries = 0; BENCH_SUM(fleet, expected_next) < conns_count; tries++) {
+        if (tries == ROUSE_TRIES)
+            bench_die("%llu of %zu subscribers get messages",
+                      (unsigned long long)BENCH_SUM(fleet, expected_next), conns_count);
+        publish(poster, sequence++, bench_clock_ns(CLOCK_MONOTONIC));
+        for (int i = 0; i < ROUSE_MS && BENCH_SUM(fleet, expected_next) < conns_count; i += 5)
+            bench_sleep_ms(5);
+    }
+    for (uint64_t last = 0, now = 1; now != last; now = BENCH_SUM(fleet, done_count)) {
+        last = BENCH_SUM(fleet, done_count);
+        bench_sleep_ms(50);
+    }
+    return sequence;
+}
+
+/* Opens the subscribers and sees to it that each is there.
+ *
+ * returns      the sequence number that is next
+ */
+static uint64_t begin(struct bench_fleet *fleet, const struct bench_server *server,
+                      struct bench_poster *poster)
 {
     struct bench_opening opening;
     struct bench_url target = server->url;
@@ -258,13 +291,10 @@ static void begin(struct bench_fleet *fleet, const struct bench_server *server,
     target.speech = kind == TRANSPORT_WS ? BENCH_WS : BENCH_HTTP;
     bench_fleet_opening(fleet, &target, NULL, &opening);
     bench_fleet_open_all(fleet, &opening, conns_count);
-    bench_sleep_ms(
-        100); /* streams and polls are asked for, and no answer says so before a message */
-    publish(poster, 0, bench_clock_ns(CLOCK_MONOTONIC));
     bench_fleet_each(fleet, set_polling, &on);
-    bench_fleet_wait_for(fleet, offsetof(struct bench_client, done_count), conns_count,
-                         "the first message");
+    uint64_t next = rouse(fleet, poster);
     bench_fleet_each(fleet, forget, NULL);
+    return next;
 }
 
 static void run(struct bench_server *server, json_t *figures)
@@ -278,11 +308,11 @@ static void run(struct bench_server *server, json_t *figures)
     url = server->url;
     bench_poster_init(&poster, &server->url, true);
     bench_fleet_start(&fleet, threads, (uint32_t)(conns_count / threads) + 2, &handlers);
-    begin(&fleet, server, &poster);
+    uint64_t next = begin(&fleet, server, &poster);
     uint64_t before = BENCH_SUM(&fleet, done_count);
     uint64_t received = BENCH_SUM(&fleet, received_bytes);
     bench_span_begin(&span, server->pid);
-    uint64_t published = play(&poster, 1);
+    uint64_t published = play(&poster, next);
     if (kind == TRANSPORT_POLL)
         bench_sleep_ms(poll_ms + 100);
     else

@@ -76,10 +76,14 @@ static const char *value_of(const char *name, const struct bench_peer *peer,
         snprintf(room, room_bytes, "%zu", out);
     else if (strncmp(name, "{role}", 6) == 0)
         snprintf(room, room_bytes, "%s", echo ? "echo" : peer->raw ? "fanout" : "serve");
+    else if (strncmp(name, "{over}", 6) == 0)
+        snprintf(room, room_bytes, "%s%s", peer->tls ? "tls" : "plain",
+                 peer->deflate ? "+deflate" : "");
     else if (strncmp(name, "{flags}", 7) == 0 && peer->ours)
-        snprintf(room, room_bytes, "--listen %s:%u %s",
+        snprintf(room, room_bytes, "--listen %s:%u %s%s%s",
                  start->listen_host == NULL ? "127.0.0.1" : start->listen_host, port,
-                 start->ours_flags == NULL ? "" : start->ours_flags);
+                 start->ours_flags == NULL ? "" : start->ours_flags,
+                 peer->tls ? " --tls-self-signed" : "", peer->deflate ? " --deflate" : "");
     else if (strncmp(name, "{flags}", 7) == 0 && echo)
         snprintf(room, room_bytes, "--in %zu --out %zu", in, out);
     else if (strncmp(name, "{flags}", 7) == 0)
@@ -241,12 +245,20 @@ static void spawn(struct bench_server *server, const struct bench_start *start)
 /* Where a started server is reached. */
 static void aim(struct bench_server *server, enum bench_role role)
 {
+    static const char *const dialects[] = {
+        [BENCH_BARE] = "", [BENCH_NATS] = "nats+", [BENCH_SOCKET_IO] = "socket.io+"};
+    const struct bench_peer *peer = server->peer;
     char url[128];
-    snprintf(url, sizeof url, "%s://127.0.0.1:%u%s", server->peer->raw ? "tcp" : "ws", server->port,
-             role == BENCH_FEED && !server->peer->raw ? "/topics/bench" : "/");
+    snprintf(url, sizeof url, "%s%s://127.0.0.1:%u%s", dialects[peer->dialect],
+             peer->raw   ? "tcp"
+             : peer->tls ? "wss"
+                         : "ws",
+             server->port, role == BENCH_FEED && !peer->raw ? "/topics/bench" : "/");
     int result = bench_url_parse(url, &server->url);
     if (result != 0)
         bench_die("%s: %s", url, fw_status_text(result));
+    server->url.trust_anyone = true; /* whoever answers there is ours: the certificate is made up */
+    server->url.deflate = peer->deflate;
 }
 
 bool bench_server_start(const struct bench_peer *peer, const struct bench_start *start,
@@ -255,10 +267,9 @@ bool bench_server_start(const struct bench_peer *peer, const struct bench_start 
     *server_out = (struct bench_server){.peer = peer, .output = -1, .pid = peer->pid};
     if (peer->url != NULL) {
         int result = bench_url_parse(peer->url, &server_out->url);
-        if (result == FW_ERR_ENGINE)
-            bench_misuse("%s: the load does not speak TLS yet", peer->url);
         if (result != 0)
             bench_misuse("%s: %s", peer->url, fw_status_text(result));
+        server_out->url.deflate = peer->deflate;
         if (server_out->url.path[0] == '\0')
             strcpy(server_out->url.path, start->role == BENCH_FEED ? "/topics/bench" : "/");
         server_out->port = ntohs(server_out->url.address.at.in4.sin_port);

@@ -36,15 +36,19 @@ static void take_target(const char *value)
 }
 
 const struct bench_option bench_common_options[] = {
-    BENCH_TEXT("url", &bench_settings.url, "a running server: ws://, http:// or tcp://HOST:PORT"),
+    BENCH_TEXT("url", &bench_settings.url, "a running server: ws://, wss:// or tcp://HOST:PORT"),
     BENCH_NUMBER("server-pid", &bench_settings.server_pid, 1, 1u << 30,
                  "its process, for CPU and memory"),
     BENCH_REPEATED("target", take_target,
-                   "NAME=URL[,pid=PID] or NAME=COMMAND with {port}; repeatable, run in turns"),
+                   "NAME=URL[,pid=PID] or NAME=COMMAND with {port} {role} {over}; repeatable"),
     BENCH_FLAG("serve", &bench_settings.serve, "start fanwire itself as a target"),
     BENCH_TEXT("serve-engine", &bench_settings.serve_engine, "its engine; both: uring and epoll"),
     BENCH_NUMBER("serve-workers", &bench_settings.serve_workers, 1, 256, "its workers"),
     BENCH_TEXT("serve-flags", &bench_settings.serve_flags, "more flags for it"),
+    BENCH_FLAG("tls", &bench_settings.tls, "targets that are started take part over TLS too"),
+    BENCH_FLAG("deflate", &bench_settings.deflate, "targets take part with permessage-deflate too"),
+    BENCH_TEXT("ca", &bench_settings.ca_file, "PEM file of CAs for wss:// URLs, not the system's"),
+    BENCH_FLAG("insecure", &bench_settings.insecure, "wss:// URLs: take any certificate"),
     BENCH_FLAG("ceiling", &bench_settings.ceiling, "bare TCP servers on both engines take part"),
     BENCH_TEXT("engine", &bench_settings.engine_name, "the load's: auto, uring or epoll"),
     BENCH_NUMBER("threads", &bench_settings.threads, 1, BENCH_THREADS_MAX,
@@ -124,6 +128,9 @@ bool bench_peer_parse(const char *text, struct bench_peer *peer_out)
         return false;
     peer_out->command = value;
     peer_out->raw = strncmp(peer_out->name, "raw-", 4) == 0;
+    peer_out->dialect = strncmp(peer_out->name, "nats", 4) == 0        ? BENCH_NATS
+                        : strncmp(peer_out->name, "socket.io", 9) == 0 ? BENCH_SOCKET_IO
+                                                                       : BENCH_BARE;
     return true;
 }
 
@@ -243,6 +250,41 @@ static void add_ceiling(const struct bench_settings *own, const char *engine)
     add_peer(peer);
 }
 
+/* A target once more, as its -tls or -deflate self, behind the plain one. */
+static void add_variant(const struct bench_peer *plain, unsigned place, bool tls, bool deflate)
+{
+    struct bench_peer peer = *plain;
+    int bytes = snprintf(peer.name, sizeof peer.name, "%s%s%s", plain->name, tls ? "-tls" : "",
+                         deflate ? "-deflate" : "");
+    if (bytes >= BENCH_PEER_NAME_MAX)
+        bench_misuse("'%s' is too long a name to add -tls or -deflate to", plain->name);
+    peer.plain = place;
+    peer.tls |= tls;
+    peer.deflate |= deflate;
+    add_peer(peer);
+}
+
+void bench_settings_vary(bool tls, bool deflate)
+{
+    struct bench_settings *own = &bench_settings;
+    struct bench_peer plain[BENCH_PEERS_MAX];
+    unsigned count = own->peers_count;
+    memcpy(plain, own->peers, sizeof plain);
+    own->peers_count = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const struct bench_peer *peer = &plain[i];
+        bool told = peer->ours || (peer->command != NULL && strstr(peer->command, "{over}"));
+        add_peer(*peer);
+        unsigned place = own->peers_count;
+        if (tls && told)
+            add_variant(peer, place, true, false);
+        if (deflate && !peer->raw)
+            add_variant(peer, place, false, true);
+        if (tls && deflate && told)
+            add_variant(peer, place, true, true);
+    }
+}
+
 static void gather_peers(struct bench_settings *own)
 {
     if (own->url != NULL) {
@@ -262,6 +304,7 @@ static void gather_peers(struct bench_settings *own)
         add_fanwire(own, "fanwire-epoll", "epoll");
     } else if (own->serve)
         add_fanwire(own, "fanwire", own->serve_engine);
+    bench_settings_vary(own->tls, own->deflate);
     if (own->peers_count == 0)
         bench_misuse("whom to measure? say --url URL, --serve or --target NAME=...");
 }

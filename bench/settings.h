@@ -9,6 +9,7 @@
 #define FW_BENCH_SETTINGS_H
 
 #include "support.h"
+#include "target.h"
 
 #include "net/engine/engine.h"
 
@@ -16,7 +17,7 @@
 #include <sched.h>
 #include <sys/types.h>
 
-#define BENCH_PEERS_MAX     32
+#define BENCH_PEERS_MAX     64
 #define BENCH_PEER_NAME_MAX 32
 #define BENCH_THREADS_MAX   256
 
@@ -32,9 +33,13 @@ struct bench_peer {
     char name[BENCH_PEER_NAME_MAX];
     const char *url;
     pid_t pid;           /* of a running one; 0: unknown, and so are its CPU time and memory */
-    const char *command; /* words with {port}, {role}, {in}, {out} in them */
+    const char *command; /* words with {port}, {role}, {over}, {in}, {out} in them */
     bool raw;            /* speaks bare TCP */
-    bool ours;           /* fanwire itself: knows the flags that a scenario asks for */
+    bool tls;            /* is started with TLS; of a running one, its URL says it */
+    bool deflate;        /* permessage-deflate is offered, and it is started to take it */
+    unsigned plain;      /* the place + 1 of the peer that this one is, but for those two */
+    enum bench_dialect dialect;
+    bool ours; /* fanwire itself: knows the flags that a scenario asks for */
 };
 
 struct bench_settings {
@@ -45,6 +50,10 @@ struct bench_settings {
     const char *serve_engine;
     size_t serve_workers;
     const char *serve_flags; /* more words for `fanwire serve` or `echo` */
+    bool tls;                /* targets take part over TLS too */
+    bool deflate;            /* and with permessage-deflate */
+    const char *ca_file;     /* whom a wss:// URL is believed */
+    bool insecure;
     const char *engine_name;
     enum fw_engine_kind engine; /* of the load, chosen */
     size_t threads;
@@ -72,6 +81,11 @@ extern const struct bench_option bench_common_options[];
  * of peers. Ends the program with status 2 when they do not fit together. */
 void bench_settings_check(void);
 
+/* Has every target that can take part once more, behind it, over TLS (NAME-tls) or with
+ * permessage-deflate (NAME-deflate), or both. Bare TCP cannot; TLS needs a command that is told
+ * ({over}), or our own server. */
+void bench_settings_vary(bool tls, bool deflate);
+
 /* Pins this program to the load's CPUs, in the class that the settings say; threads and children
  * inherit both. */
 void bench_take_place(void);
@@ -89,7 +103,7 @@ json_t *bench_options_json(const struct bench_option *options);
 bool bench_cpu_list_parse(const char *text, cpu_set_t *cpus_out);
 
 /* Parses --target: NAME=URL[,pid=PID], or NAME=COMMAND with {port} in it; a NAME that begins with
- * raw- speaks bare TCP.
+ * raw- speaks bare TCP, one with nats or socket.io that dialect.
  *
  * text         borrowed for ever
  * returns      false when it is none of them

@@ -18,6 +18,8 @@ struct fw_arena {
     uint8_t *at;  /* the next free octet of the newest block */
     uint8_t *end; /* its end */
     struct fw_arena_block *blocks;
+    struct fw_arena_block *spare; /* of turns before, all of one size */
+    unsigned spare_count;
     size_t reserved_bytes; /* since the last reset */
 };
 
@@ -48,7 +50,9 @@ static inline void fw_arena_give_back(struct fw_arena *arena, size_t bytes)
     arena->reserved_bytes -= bytes;
 }
 
-/* Makes all of it free again. One block is kept, the others go back to the heap. */
+/* Makes all of it free again. One block is kept, and as many more as turns like this one need, up
+ * to 4 MiB: pages that go back to the kernel cost a fault each when they are wanted again. Each
+ * turn that leaves some of them unused gives one back to the heap. */
 void fw_arena_reset(struct fw_arena *arena);
 
 #endif

@@ -13,6 +13,7 @@
 
 void fw_busiest_init(struct fw_busiest *busiest)
 {
+    busiest->at_ms = 0;
     busiest->count = 0;
     busiest->all = 0;
     busiest->messages = 0;

@@ -29,6 +29,7 @@ struct fw_busy_topic {
 struct fw_busiest {
     struct fw_busy_topic topics[FW_BUSIEST_MAX];
     uint8_t order[FW_BUSIEST_MAX]; /* places in `topics`: the greatest offset first */
+    uint64_t at_ms;                /* when all had been counted: the owner's to set */
     uint32_t count;                /* listed */
     uint32_t all;                  /* listed or not */
     uint64_t messages;             /* of all */

@@ -55,9 +55,6 @@ struct fw_topic {
     char name[];
 };
 
-/* Whether a name is 1 to 128 of A-Z a-z 0-9 _ - . : */
-bool fw_topic_name_valid(struct fw_bytes name);
-
 /* Where a subscriber wants to begin. */
 enum fw_since_kind {
     FW_SINCE_NOW,   /* with the next message */

@@ -6,9 +6,11 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "session/access.h"
+#include "base/topic_name.h"
+#include "proto/json.h"
 #include "session/command.h"
-#include "session/json.h"
+#include "session/identity.h"
+#include "session/publication.h"
 #include "session/session.h"
 
 #include <fanwire/status.h>
@@ -57,9 +59,9 @@ static int publish_line(struct fw_session *session, struct fw_bytes line, char *
     struct fw_bytes topic = fw_json_string(object, "topic");
     result = topic.at == NULL ? FW_ERR_COMMAND : FW_ERR_TOPIC;
     if (topic.at != NULL && fw_topic_name_valid(topic))
-        result = fw_access_may(session, FW_MAY_PUBLISH, topic);
+        result = fw_session_may(session, FW_MAY_PUBLISH, topic);
     if (result == 0)
-        result = fw_json_publication(object, &publication, &block);
+        result = fw_publication_read(object, &publication, &block);
     if (result == 0 && !fw_session_within_rate(session, publication.payload.count))
         result = FW_ERR_RATE;
     if (result == 0) {
@@ -95,7 +97,7 @@ void fw_batch_answer(struct fw_request *request)
     struct fw_bytes rest = request->body;
     struct fw_bytes line;
     size_t lines = lines_of(rest);
-    int may = fw_access_may_some(request->session, FW_MAY_PUBLISH);
+    int may = fw_session_may_some(request->session, FW_MAY_PUBLISH);
     if (may != 0) {
         fw_request_refuse(request, may);
         return;

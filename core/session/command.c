@@ -6,9 +6,10 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "session/access.h"
+#include "proto/json.h"
 #include "session/encode.h"
-#include "session/json.h"
+#include "session/identity.h"
+#include "session/publication.h"
 #include "session/session.h"
 #include "session/since.h"
 
@@ -87,7 +88,7 @@ __attribute__((format(printf, 2, 3))) static void answer(struct fw_session *sess
     int result = fw_ws_session_send(session, FW_TEXT,
                                     (struct fw_bytes){(const uint8_t *)text, (size_t)count});
     if (result == FW_ERR_BUSY)
-        fw_ws_session_fail(session, 1013, "read your answers");
+        fw_ws_session_fail_slow(session, "read your answers");
 }
 
 static void answer_error(struct fw_session *session, const struct id *id, int error)
@@ -114,7 +115,7 @@ static void subscribe(struct fw_session *session, const struct id *id, const jso
         since =
             (struct fw_since){.kind = FW_SINCE_LAST, .offset = (uint64_t)json_integer_value(last)};
     if (result == 0)
-        result = fw_access_may(session, FW_MAY_SUBSCRIBE, topic);
+        result = fw_session_may(session, FW_MAY_SUBSCRIBE, topic);
     if (result == 0)
         result = fw_session_join(session, topic, &since, FW_TRANSPORT_WS, false, &joined);
     if (result != 0) {
@@ -145,9 +146,9 @@ static void publish(struct fw_session *session, const struct id *id, const json_
     struct fw_published published;
     void *block = NULL;
     /* Its rate is that of messages: ws_session.c has taken it. */
-    int result = fw_access_may(session, FW_MAY_PUBLISH, topic);
+    int result = fw_session_may(session, FW_MAY_PUBLISH, topic);
     if (result == 0)
-        result = fw_json_publication(command, &publication, &block);
+        result = fw_publication_read(command, &publication, &block);
     if (result == 0)
         result = session->host->up->publish(session, topic, &publication, &published);
     fw_mem_free(block);

@@ -3,13 +3,14 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "session/feed.h"
+#include "access/origin.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "session/access.h"
+#include "base/topic_name.h"
 #include "session/batch.h"
-#include "session/origin.h"
+#include "session/identity.h"
 #include "session/session.h"
 #include "session/since.h"
 
@@ -83,11 +84,11 @@ static int check_rights(const struct fw_session *session, struct fw_bytes list)
     struct fw_bytes name;
     int result = 0;
     if (session->commands && list.count == 0) {
-        result = fw_access_may_some(session, FW_MAY_PUBLISH);
-        return result == 0 ? 0 : fw_access_may_some(session, FW_MAY_SUBSCRIBE);
+        result = fw_session_may_some(session, FW_MAY_PUBLISH);
+        return result == 0 ? 0 : fw_session_may_some(session, FW_MAY_SUBSCRIBE);
     }
     while (result == 0 && next_name(&list, &name))
-        result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+        result = fw_session_may(session, FW_MAY_SUBSCRIBE, name);
     return result;
 }
 
@@ -144,7 +145,7 @@ static void answer_info(struct fw_request *request)
     struct fw_session *session = request->session;
     struct fw_bytes name = topics_of(request);
     struct fw_topic_info info;
-    int result = fw_access_may(session, FW_MAY_SUBSCRIBE, name);
+    int result = fw_session_may(session, FW_MAY_SUBSCRIBE, name);
     if (!fw_topic_name_valid(name))
         result = FW_ERR_TOPIC;
     if (result == 0)
@@ -232,7 +233,7 @@ static void publish(struct fw_request *request)
         fw_request_refuse_with(request, 400, "expires is a number of seconds, at most 604800");
         return;
     }
-    int result = fw_access_may(session, FW_MAY_PUBLISH, name);
+    int result = fw_session_may(session, FW_MAY_PUBLISH, name);
     if (result == 0 && !fw_session_within_rate(session, request->body.count))
         result = FW_ERR_RATE;
     if (result == 0)
@@ -314,8 +315,8 @@ static size_t write_busy_topic(const struct fw_busy_topic *topic, char *out)
         topic->subscribers_by[FW_TRANSPORT_SSE], topic->subscribers_by[FW_TRANSPORT_LONGPOLL]);
 }
 
-/* Answers GET /debug/topics. `at_ms` is a clock that only goes forward: who asks twice divides what
- * came in between by it. */
+/* Answers GET /debug/topics. `at_ms` is a clock that only goes forward, the time of the count: who
+ * asks twice divides what came in between by it. */
 static void answer_busiest(struct fw_request *request)
 {
     struct fw_session *session = request->session;
@@ -325,14 +326,18 @@ static void answer_busiest(struct fw_request *request)
         fw_request_refuse_with(request, 503, "out of memory");
         return;
     }
-    session->host->up->busiest(session, busiest);
+    if (!session->host->up->busiest(session, busiest)) {
+        fw_request_refuse_with(request, 503, "the topics are being counted: ask again in a second");
+        fw_mem_free(busiest);
+        return;
+    }
     char *body = (char *)(busiest + 1);
     size_t count = fw_text_put(body, BUSY_HEAD_BYTES_MAX,
                                "{\"at_ms\":%" PRIu64 ",\"count\":%" PRIu32 ",\"messages\":%" PRIu64
                                ",\"owed\":%" PRIu64 ",\"subscribers\":{\"ws\":%" PRIu64
                                ",\"sse\":%" PRIu64 ",\"longpoll\":%" PRIu64 "},\"topics\":[",
-                               session->host->now_ms, busiest->all, busiest->messages,
-                               busiest->owed, busiest->subscribers_by[FW_TRANSPORT_WS],
+                               busiest->at_ms, busiest->all, busiest->messages, busiest->owed,
+                               busiest->subscribers_by[FW_TRANSPORT_WS],
                                busiest->subscribers_by[FW_TRANSPORT_SSE],
                                busiest->subscribers_by[FW_TRANSPORT_LONGPOLL]);
     for (uint32_t i = 0; i < busiest->count; i++) {
@@ -351,7 +356,7 @@ static void answer_figures(struct fw_request *request, void (*answer)(struct fw_
 {
     int error = FW_ERR_HTTP_METHOD_NOT_ALLOWED;
     if (is_read(request))
-        error = fw_access_may(request->session, FW_MAY_OBSERVE, (struct fw_bytes){0});
+        error = fw_session_may(request->session, FW_MAY_OBSERVE, (struct fw_bytes){0});
     if (error != 0)
         fw_request_refuse(request, error);
     else

@@ -14,16 +14,16 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "session/session.h"
+#include "access/origin.h"
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "proto/ws_handshake.h"
-#include "session/access.h"
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/feed.h"
-#include "session/origin.h"
+#include "session/identity.h"
 #include "session/request.h"
 #include "session/since.h"
 
@@ -87,18 +87,10 @@ static void refuse_request(struct fw_request *request, int error)
 }
 
 /* A browser's request must come from an origin that may; others send none. */
-bool fw_request_origin_allowed(const struct fw_request *request)
+static bool origin_allowed(const struct fw_request *request)
 {
-    struct fw_bytes origin;
-    struct fw_bytes host = {0};
-    int index = fw_http_find(request->head, request->bytes, "origin", 0, &origin);
-    if (index < 0)
-        return true;
-    struct fw_bytes second;
-    if (fw_http_find(request->head, request->bytes, "origin", index + 1, &second) >= 0)
-        return false;
-    fw_http_find(request->head, request->bytes, "host", 0, &host);
-    return fw_origin_allowed(origin, host, request->session->host->rules->allow_origins);
+    return fw_origin_allowed_in(request->head, request->bytes,
+                                request->session->host->rules->allow_origins);
 }
 
 /* What a page of another origin that may connect is told before it publishes, or reads with headers
@@ -127,7 +119,7 @@ static bool is_feed(const struct fw_request *request)
  * said back. A page of our own needs none of it, and is not hurt by it. */
 static void note_origin(struct fw_request *request)
 {
-    if (is_feed(request) && fw_request_origin_allowed(request))
+    if (is_feed(request) && origin_allowed(request))
         fw_http_find(request->head, request->bytes, "origin", 0, &request->origin);
 }
 
@@ -243,7 +235,7 @@ static void upgrade(struct fw_request *request)
     char accept[FW_WS_ACCEPT_CHARS];
     char extensions[FW_WS_DEFLATE_TEXT_BYTES];
     int error = fw_ws_handshake_check(request->head, request->bytes, accept);
-    if (error == 0 && !fw_request_origin_allowed(request))
+    if (error == 0 && !origin_allowed(request))
         error = FW_ERR_HTTP_ORIGIN;
     if (error == 0 && session->host->up->admit != NULL &&
         !session->host->up->admit(session, request))
@@ -285,7 +277,7 @@ static void answer_identified(struct fw_request *request)
         refuse_request(request, FW_ERR_HTTP_METHOD_NOT_ALLOWED);
         return;
     }
-    if ((feed || request->head->method == FW_HTTP_POST) && !fw_request_origin_allowed(request)) {
+    if ((feed || request->head->method == FW_HTTP_POST) && !origin_allowed(request)) {
         refuse_request(request, FW_ERR_HTTP_ORIGIN);
         return;
     }
@@ -318,7 +310,7 @@ static void answer(struct fw_request *request)
         return;
     }
     /* A browser asks with no credential whether it may ask with one (Fetch, section 4.8). */
-    int error = is_feed(request) && is_preflight(request) ? 0 : fw_access_identify(request);
+    int error = is_feed(request) && is_preflight(request) ? 0 : fw_session_identify(request);
     if (error == -ENOMEM)
         fw_request_refuse_with(request, 503, fw_status_text(error));
     else if (error != 0)

@@ -14,9 +14,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "proto/json.h"
 #include "session/encode.h"
 #include "session/feed.h"
-#include "session/json.h"
 #include "session/session.h"
 #include "session/since.h"
 

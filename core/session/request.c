@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "session/request.h"
+#include "access/access.h"
 #include "base/check.h"
-#include "session/access.h"
 #include "session/session.h"
 
 #include <errno.h>
@@ -74,7 +74,7 @@ static const char *required_headers(const struct fw_session *session, unsigned s
 {
     switch (status) {
     case 401:
-        return fw_access_challenge(session);
+        return fw_access_challenge(session->host->access);
     case 405:
         return "Allow: GET, HEAD, POST\r\n";
     case 426:

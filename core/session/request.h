@@ -49,9 +49,6 @@ void fw_request_refuse(struct fw_request *request, int error);
 /* The same with a status of its own and a sentence without its full stop. */
 void fw_request_refuse_with(struct fw_request *request, unsigned status, const char *sentence);
 
-/* Whether the origin that a browser says may use the server; true when none is said. */
-bool fw_request_origin_allowed(const struct fw_request *request);
-
 static inline struct fw_bytes fw_request_path_bytes(const struct fw_request *request)
 {
     return fw_http_bytes(request->bytes, request->head->path);

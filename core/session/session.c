@@ -6,10 +6,11 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "session/access.h"
+#include "base/topic_name.h"
 #include "session/command.h"
 #include "session/compress.h"
 #include "session/encode.h"
+#include "session/identity.h"
 #include "session/policy.h"
 #include "session/ws_client.h"
 
@@ -74,7 +75,7 @@ void fw_session_leave(struct fw_session *session)
         fw_http_session_clear(session);
     fw_session_disagree(session);
     fw_session_tell_closed(session, (struct fw_bytes){0});
-    fw_access_forget(session);
+    fw_session_forget_principal(session);
 }
 
 void fw_session_clear(struct fw_session *session)
@@ -139,24 +140,24 @@ void fw_session_ended(struct fw_session *session, int status)
     fw_session_blame(session, status);
     /* A reset leaves nobody to flush to; after a FIN the peer may still read. */
     fw_session_finish(session, status == 0 ? FW_END_CLOSE : FW_END_ABORT);
-    if (session->end == FW_END_LINGER || session->end == FW_END_AWAIT)
-        session->end = FW_END_CLOSE; /* what it waited for has come */
+    if (session->end != FW_END_ABORT)
+        session->end = FW_END_CLOSE; /* what it may have waited for has come */
 }
 
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms)
 {
     uint64_t due_ms = session->host->now_ms + in_ms;
-    session->host->up->timer(session, fw_access_due_ms(session, due_ms));
+    session->host->up->timer(session, fw_session_due_ms(session, due_ms));
 }
 
 void fw_session_clear_timer(struct fw_session *session)
 {
-    session->host->up->timer(session, fw_access_due_ms(session, 0));
+    session->host->up->timer(session, fw_session_due_ms(session, 0));
 }
 
 void fw_session_timer(struct fw_session *session)
 {
-    if (fw_access_expire(session))
+    if (fw_session_expire(session))
         return;
     switch ((enum fw_session_phase)session->phase) {
     case FW_PHASE_HTTP:
@@ -233,7 +234,7 @@ void fw_session_end_slow(struct fw_session *session, const char *why)
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_INFO,
                 "a slow consumer was closed (1013) with %u bytes waiting for it: %s", waited, why);
     if (session->phase == FW_PHASE_OPEN)
-        fw_ws_session_fail(session, 1013, "too slow: reconnect and resume");
+        fw_ws_session_fail_slow(session, "too slow: reconnect and resume");
     else
         fw_session_finish(session, FW_END_CLOSE);
 }

@@ -22,6 +22,7 @@
 #ifndef FW_SESSION_SESSION_H
 #define FW_SESSION_SESSION_H
 
+#include "access/rate.h"
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/log.h"
@@ -31,7 +32,6 @@
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
 #include "session/outq.h"
-#include "session/rate.h"
 #include "session/relief.h"
 #include "session/slow.h"
 
@@ -41,9 +41,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct fw_access; /* access.h */
-struct fw_authorization;
-struct fw_compressor; /* compress.h */
+struct fw_access;        /* access/access.h */
+struct fw_authorization; /* identity.h */
+struct fw_compressor;    /* compress.h */
 struct fw_principal;
 struct fw_request;
 struct fw_response;
@@ -103,8 +103,8 @@ struct fw_session_upward {
 
     /* Whether a WebSocket may be opened from the address that a proxy names; NULL: any. */
     bool (*admit)(struct fw_session *session, const struct fw_request *request);
-    /* Lets the program decide who sends a request (access.h); NULL: it has no opinion. The pointer
-     * itself may be NULL. */
+    /* Lets the program decide who sends a request (identity.h); NULL: it has no opinion. The
+     * pointer itself may be NULL. */
     struct fw_authorization *(*authorize)(struct fw_session *session,
                                           const struct fw_request *request);
     /* The subject of the client's certificate, which TLS has checked; false: none. The pointer
@@ -130,8 +130,8 @@ struct fw_session_upward {
     int (*info)(struct fw_session *session, struct fw_bytes topic, struct fw_topic_info *info_out);
     /* Who is slow on a worker, shortly ago; false when there is no such worker. */
     bool (*slow)(struct fw_session *session, unsigned worker, struct fw_slow_report *report_out);
-    /* Fills in all topics. */
-    void (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
+    /* Fills in all topics; false while they are being counted: soon it is known. */
+    bool (*busiest)(struct fw_session *session, struct fw_busiest *busiest_out);
     /* Whether the server takes new work: false once it is stopping. */
     bool (*ready)(struct fw_session *session);
 
@@ -207,7 +207,10 @@ enum fw_session_end {
     FW_END_AWAIT,  /* the server closes first: wait for that (RFC 6455, section 7.1.1) */
     FW_END_LINGER, /* say FIN, swallow what still comes for a while, then close: a socket closed
                       over unread input would say RST and could take our last words with it */
-    FW_END_ABORT,  /* close it now, whatever is queued */
+    /* The same, and longer: who takes little of what it is owed finds our last words only behind
+     * it, and of a socket that is closed before, the kernel may throw them away. */
+    FW_END_LINGER_SLOW,
+    FW_END_ABORT, /* close it now, whatever is queued */
 };
 
 /* What a session must set aside while its peer does not take what it is owed. */
@@ -364,7 +367,7 @@ void fw_session_hold(struct fw_session *session, const uint8_t *bytes, size_t by
 /* A number in [0, bound) for jitter. */
 uint32_t fw_session_jitter(struct fw_session_host *host, uint32_t bound);
 
-/* Rings in so many milliseconds, or when the credential expires (access.h). */
+/* Rings in so many milliseconds, or when the credential expires (identity.h). */
 void fw_session_set_timer(struct fw_session *session, uint64_t in_ms);
 /* Rings for an expiry only. */
 void fw_session_clear_timer(struct fw_session *session);
@@ -445,5 +448,8 @@ int fw_ws_session_close(struct fw_session *session, unsigned code, struct fw_byt
 
 /* Ends the session over a mistake or a limit: a close frame with `code`, then the socket. */
 void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *reason);
+
+/* The same over a peer that does not take what it is owed: 1013, try again later. */
+void fw_ws_session_fail_slow(struct fw_session *session, const char *reason);
 
 #endif

@@ -254,6 +254,12 @@ void fw_ws_session_fail(struct fw_session *session, unsigned code, const char *r
     fw_session_finish(session, FW_END_LINGER);
 }
 
+void fw_ws_session_fail_slow(struct fw_session *session, const char *reason)
+{
+    fw_ws_session_fail(session, 1013, reason);
+    fw_session_finish(session, FW_END_LINGER_SLOW);
+}
+
 static void got_failure(struct fw_session *session, int status)
 {
     fw_log_peer(session->host->log, session->host->now_ms, FW_LOG_WARN,

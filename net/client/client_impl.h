@@ -15,6 +15,7 @@
 #define FW_NET_CLIENT_IMPL_H
 
 #include "base/limits.h"
+#include "base/stack.h"
 #include "net/conn/conn.h"
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
@@ -31,7 +32,7 @@
 #define FW_CLIENT_RANDOM_BYTES 4096u
 
 struct fw_errand {
-    struct fw_errand *next;
+    struct fw_stack_link link;        /* first: an errand is found as its link */
     void (*function)(void *argument); /* NULL: connect */
     void *argument;
     struct fw_ws_dial *dial;
@@ -57,8 +58,8 @@ struct fw_client_thread {
     uint64_t stop_ms;  /* when it stops waiting for them */
 
     _Atomic(struct fw_engine *) engine; /* who a post must wake; NULL before there is one */
-    _Atomic(struct fw_errand *) newest;
-    struct fw_errand *inbox; /* taken, not done yet; the oldest first */
+    struct fw_stack errands;            /* closed by the thread's end */
+    struct fw_stack_link *inbox;        /* taken, not done yet; the oldest first */
 
     struct fw_connecting *connecting; /* mapped: slots_max of them */
     uint32_t connecting_touched;

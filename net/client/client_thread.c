@@ -24,9 +24,6 @@
 
 static_assert(offsetof(struct fw_client_thread, conns) == 0, "a session's host is its thread");
 
-/* The end of a stack that takes nothing any more. */
-static struct fw_errand closed_mark;
-
 static inline struct fw_client_thread *thread_of(const struct fw_session *session)
 {
     return (struct fw_client_thread *)(void *)session->host;
@@ -195,37 +192,31 @@ void fw_client_events_init(struct fw_engine_events *events)
 
 int fw_client_thread_post(struct fw_client_thread *thread, struct fw_errand *errand)
 {
-    struct fw_errand *newest = atomic_load(&thread->newest);
-    do {
-        if (newest == &closed_mark)
-            return FW_ERR_CLOSED;
-        errand->next = newest;
-    } while (!atomic_compare_exchange_weak(&thread->newest, &newest, errand));
+    enum fw_stack_pushed pushed = fw_stack_push(&thread->errands, &errand->link);
+    if (pushed == FW_STACK_CLOSED)
+        return FW_ERR_CLOSED;
     /* Either we see the engine, or its thread, which looks at the stack before it first waits, sees
      * the errand. Pairs with the store in start. */
     struct fw_engine *engine = atomic_load(&thread->engine);
-    if (newest == NULL && engine != NULL)
+    if (pushed == FW_STACK_WAS_EMPTY && engine != NULL)
         fw_engine_wake(engine);
     return 0;
 }
 
-/* Takes what was posted, the oldest first, behind what is in the inbox. */
-static void take_errands(struct fw_client_thread *thread, struct fw_errand *mark)
+/* Puts what was taken behind what is in the inbox. */
+static void add_errands(struct fw_client_thread *thread, struct fw_stack_link *taken)
 {
-    if (mark == NULL && atomic_load_explicit(&thread->newest, memory_order_relaxed) == NULL)
-        return;
-    struct fw_errand *newest = atomic_exchange(&thread->newest, mark);
-    struct fw_errand *oldest = NULL;
-    while (newest != NULL) {
-        struct fw_errand *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
-    struct fw_errand **end = &thread->inbox;
+    struct fw_stack_link **end = &thread->inbox;
     while (*end != NULL)
         end = &(*end)->next;
-    *end = oldest;
+    *end = taken;
+}
+
+static struct fw_errand *next_errand(struct fw_client_thread *thread)
+{
+    struct fw_errand *errand = (struct fw_errand *)(void *)thread->inbox;
+    thread->inbox = errand->link.next;
+    return errand;
 }
 
 static void do_errand(struct fw_client_thread *thread, struct fw_errand *errand)
@@ -239,18 +230,15 @@ static void do_errand(struct fw_client_thread *thread, struct fw_errand *errand)
 
 static void do_errands(struct fw_client_thread *thread, unsigned errands_max)
 {
-    for (unsigned i = 0; thread->inbox != NULL && i < errands_max; i++) {
-        struct fw_errand *errand = thread->inbox;
-        thread->inbox = errand->next;
-        do_errand(thread, errand);
-    }
+    for (unsigned i = 0; thread->inbox != NULL && i < errands_max; i++)
+        do_errand(thread, next_errand(thread));
 }
 
 /* Nothing is taken any more; what was taken is done, which for a connect is its failure. */
 static void close_errands(struct fw_client_thread *thread)
 {
     thread->said_goodbye = true;
-    take_errands(thread, &closed_mark);
+    add_errands(thread, fw_stack_close(&thread->errands));
     do_errands(thread, UINT32_MAX);
 }
 
@@ -287,7 +275,7 @@ static void on_turn(void *owner)
 {
     struct fw_client_thread *thread = owner;
     if (thread->inbox == NULL)
-        take_errands(thread, NULL);
+        thread->inbox = fw_stack_take(&thread->errands);
     do_errands(thread, ERRANDS_PER_TURN);
     if (!atomic_load(&thread->client->stopping) || thread->said_goodbye)
         return;
@@ -315,11 +303,9 @@ void fw_client_thread_destroy(struct fw_client_thread *thread)
         return;
     fw_engine_destroy(atomic_load(&thread->engine));
     /* Of a client that never ran: what was posted to it comes to nothing. */
-    if (atomic_load(&thread->newest) != &closed_mark)
-        take_errands(thread, &closed_mark);
+    add_errands(thread, fw_stack_close(&thread->errands));
     while (thread->inbox != NULL) {
-        struct fw_errand *errand = thread->inbox;
-        thread->inbox = errand->next;
+        struct fw_errand *errand = next_errand(thread);
         fw_ws_dial_destroy(errand->dial);
         fw_mem_free(errand);
     }
@@ -393,7 +379,7 @@ static int start(struct fw_client_thread *thread)
 static int wait_ms(struct fw_client_thread *thread)
 {
     bool stops = atomic_load(&thread->client->stopping);
-    if (thread->inbox != NULL || atomic_load(&thread->newest) != NULL ||
+    if (thread->inbox != NULL || !fw_stack_is_empty(&thread->errands) ||
         (stops && !thread->said_goodbye))
         return 0;
     int wait = fw_conns_wait_ms(&thread->conns);

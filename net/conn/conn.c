@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/conn/conn_proxy.h"
 #include "net/conn/conn_tls.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@
 /* A slot stands in the dirty list once; while the list is being flushed, once more behind its end.
  */
 #define DIRTY_PER_SLOT 2u
+/* How far ahead of the flush a connection is fetched. */
+#define PREFETCH_AHEAD 6u
 /* One send. The kernel cuts a write near 2 GiB short, and not every engine would be told. */
 #define SEND_BYTES_MAX ((size_t)1 << 30)
 
@@ -28,10 +31,11 @@ static_assert(offsetof(struct fw_conn, session) == 0, "a session's address is it
 enum conn_flags {
     CONN_LIVE = 1,
     CONN_DIRTY = 2,
-    CONN_CLOSING = 4, /* the engine was told to close it */
-    CONN_SHUT = 8,    /* our FIN is said; what still comes is swallowed */
-    CONN_PAUSED = 16, /* the engine receives nothing from it */
-    CONN_TLS = 32,    /* conn_tls.c stands between it and its session */
+    CONN_CLOSING = 4,  /* the engine was told to close it */
+    CONN_SHUT = 8,     /* our FIN is said; what still comes is swallowed */
+    CONN_PAUSED = 16,  /* the engine receives nothing from it */
+    CONN_TLS = 32,     /* conn_tls.c stands between it and its session */
+    CONN_PROXIED = 64, /* conn_proxy.c waits for its PROXY header */
 };
 
 /* One connection's send of this batch: which pieces it took. */
@@ -85,10 +89,13 @@ static void drop_pieces(struct fw_conns *conns)
     conns->batch++;
 }
 
-static inline void end_tls(struct fw_conns *conns, struct fw_conn *conn)
+/* Ends what stands between it and its session. */
+static inline void end_layers(struct fw_conns *conns, struct fw_conn *conn)
 {
     if (FW_UNLIKELY(conn->flags & CONN_TLS))
         fw_conn_tls_end(conns, conn);
+    if (FW_UNLIKELY(conn->flags & CONN_PROXIED))
+        fw_conn_proxy_end(conns, conn);
 }
 
 void fw_conns_clear(struct fw_conns *conns)
@@ -97,13 +104,14 @@ void fw_conns_clear(struct fw_conns *conns)
         struct fw_conn *conn = &conns->table[slot];
         if (!(conn->flags & CONN_LIVE))
             continue;
-        end_tls(conns, conn);
+        end_layers(conns, conn);
         fw_session_clear(&conn->session);
         conn->flags = 0;
         conns->live_count--;
     }
     fw_session_host_clear(&conns->host);
     fw_conns_tls_destroy(conns);
+    fw_conns_proxy_destroy(conns);
     drop_pieces(conns);
     fw_arena_clear(&conns->arena);
     fw_mem_free(conns->flights);
@@ -118,9 +126,11 @@ void fw_conns_clear(struct fw_conns *conns)
 
 int fw_conns_wait_ms(const struct fw_conns *conns)
 {
-    if (conns->tls != NULL && fw_conns_tls_waits(conns))
+    if (conns->dirty_count > 0)
         return 0;
-    return conns->dirty_count > 0 ? 0 : fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
+    int wait = fw_wheel_wait_ms(&conns->wheel, conns->host.now_ms);
+    int tls_wait = conns->tls == NULL ? -1 : fw_conns_tls_wait_ms(conns);
+    return wait < 0 || (tls_wait >= 0 && tls_wait < wait) ? tls_wait : wait;
 }
 
 uint32_t fw_conns_stop(struct fw_conns *conns, uint32_t from, uint32_t count)
@@ -159,7 +169,10 @@ void fw_conn_changed(struct fw_session *session)
 
 bool fw_conn_keep(struct fw_session *session)
 {
-    struct fw_conns *conns = fw_conn_table(conn_of(session));
+    struct fw_conn *conn = conn_of(session);
+    struct fw_conns *conns = fw_conn_table(conn);
+    if (FW_UNLIKELY(conn->flags & CONN_TLS))
+        return fw_conn_tls_keep(conns);
     return conns->receiving && fw_engine_keep(conns->engine);
 }
 
@@ -269,11 +282,14 @@ static void close_conn(struct fw_conns *conns, struct fw_conn *conn, bool abort)
     fw_engine_close(conns->engine, conn->slot, abort);
 }
 
-/* Who was too slow is given time to find the 1013 behind what it has not read: of a socket that is
- * closed before, the kernel may throw that away. */
-static uint64_t linger_ms(const struct fw_session *session)
+/* Says FIN, and waits for the peer's or for so long; twice does nothing. */
+static void linger(struct fw_conns *conns, struct fw_conn *conn, uint64_t ms)
 {
-    return session->close_code == 1013 ? FW_CLOSE_MS : FW_LINGER_MS;
+    if (conn->flags & CONN_SHUT)
+        return;
+    conn->flags |= CONN_SHUT;
+    fw_engine_shutdown(conns->engine, conn->slot);
+    fw_conn_set_timer(&conn->session, conns->host.now_ms + ms);
 }
 
 /* Everything is sent: what the session waits for happens.
@@ -291,11 +307,10 @@ static bool flushed(struct fw_conns *conns, struct fw_conn *conn)
         steer(conns, conn);
         return false;
     case FW_END_LINGER:
-        if (!(conn->flags & CONN_SHUT)) {
-            conn->flags |= CONN_SHUT;
-            fw_engine_shutdown(conns->engine, conn->slot);
-            fw_conn_set_timer(session, conns->host.now_ms + linger_ms(session));
-        }
+        linger(conns, conn, FW_LINGER_MS);
+        return false;
+    case FW_END_LINGER_SLOW:
+        linger(conns, conn, FW_CLOSE_MS);
         return false;
     case FW_END_AWAIT: /* its timer is the session's */
         return false;
@@ -357,6 +372,14 @@ static void keep_queued(struct fw_conns *conns, struct fw_conn *conn)
         fw_session_finish(&conn->session, FW_END_ABORT);
 }
 
+/* A connection that will be flushed soon: after a broadcast to many it has left the cache again. */
+static inline void fetch(const struct fw_conn *conn)
+{
+    const char *lines = (const char *)conn;
+    for (size_t at = 0; at < sizeof *conn; at += 64)
+        __builtin_prefetch(lines + at, 1);
+}
+
 /* Flushes every connection that was dirty when the turn ended. Those that want another look, and
  * those that a closing callback made dirty meanwhile, stay in the list. */
 static void flush_dirty(struct fw_conns *conns)
@@ -364,6 +387,8 @@ static void flush_dirty(struct fw_conns *conns)
     uint32_t count = conns->dirty_count;
     uint32_t again = 0;
     for (uint32_t i = 0; i < count; i++) {
+        if (i + PREFETCH_AHEAD < count)
+            fetch(&conns->table[conns->dirty[i + PREFETCH_AHEAD]]);
         struct fw_conn *conn = &conns->table[conns->dirty[i]];
         conn->flags &= (uint8_t)~CONN_DIRTY;
         if (flush(conns, conn) && !(conn->flags & CONN_DIRTY)) {
@@ -405,6 +430,13 @@ static void accept_tls(struct fw_conns *conns, struct fw_conn *conn)
     fw_tls_context_drop(context);
 }
 
+/* The connection's own bytes come next. */
+static void begin_layers(struct fw_conns *conns, struct fw_conn *conn)
+{
+    if (FW_UNLIKELY(conn->tag & FW_CONN_TAG_TLS))
+        accept_tls(conns, conn);
+}
+
 static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
 {
     struct fw_conns *conns = enter(owner);
@@ -415,8 +447,10 @@ static void on_adopted(void *owner, uint32_t slot, uint32_t tag)
     *conn = (struct fw_conn){.slot = slot, .tag = tag, .flags = (uint8_t)(CONN_LIVE | dirty)};
     conns->live_count++;
     fw_session_init(&conn->session, &conns->host);
-    if (FW_UNLIKELY(tag & FW_CONN_TAG_TLS))
-        accept_tls(conns, conn);
+    if (FW_UNLIKELY(tag & FW_CONN_TAG_PROXIED))
+        conn->flags |= CONN_PROXIED;
+    else
+        begin_layers(conns, conn);
     conns->on_opened(conns->owner, conn);
 }
 
@@ -426,6 +460,17 @@ static void on_received(void *owner, uint32_t slot, uint8_t *bytes, size_t bytes
     struct fw_conn *conn = &conns->table[slot];
     if (FW_UNLIKELY(conn->flags & CONN_CLOSING))
         return;
+    if (FW_UNLIKELY(conn->flags & CONN_PROXIED)) {
+        size_t header_bytes = fw_conn_proxy_received(conns, conn, bytes, bytes_count);
+        if (header_bytes == 0)
+            return;
+        conn->flags &= (uint8_t)~CONN_PROXIED;
+        begin_layers(conns, conn);
+        bytes += header_bytes;
+        bytes_count -= header_bytes;
+        if (bytes_count == 0)
+            return;
+    }
     if (FW_UNLIKELY(conn->flags & CONN_TLS)) {
         fw_conn_tls_received(conns, conn, bytes, bytes_count);
         return;
@@ -506,7 +551,7 @@ static void on_closed(void *owner, uint32_t slot)
     struct fw_conns *conns = enter(owner);
     struct fw_conn *conn = &conns->table[slot];
     fw_assert(conn->flags & CONN_LIVE);
-    end_tls(conns, conn);
+    end_layers(conns, conn);
     fw_session_clear(&conn->session);
     fw_wheel_cancel(&conns->wheel, slot);
     /* It may stand in the dirty list still: that flag stays, and its flush finds it dead. */
@@ -525,7 +570,9 @@ static void ring(void *context, uint32_t slot)
 {
     struct fw_conns *conns = context;
     struct fw_conn *conn = &conns->table[slot];
-    if (!(conn->flags & CONN_TLS) || !fw_conn_tls_timer(conns, conn))
+    if (FW_UNLIKELY(conn->flags & CONN_PROXIED) && conn->session.phase != FW_PHASE_DONE)
+        fw_conn_proxy_timer(conns, conn);
+    else if (!(conn->flags & CONN_TLS) || !fw_conn_tls_timer(conns, conn))
         fw_session_timer(&conn->session);
 }
 

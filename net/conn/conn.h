@@ -40,9 +40,13 @@ static_assert(sizeof(struct fw_conn) <= 192, "what an idle connection pays in al
 
 /* A bit of a hand-over's tag: the connection speaks TLS. */
 #define FW_CONN_TAG_TLS 0x40000000u
+/* Another: it is a proxy's, and begins with a PROXY header (conn_proxy.h). */
+#define FW_CONN_TAG_PROXIED 0x20000000u
 
-struct fw_flight;    /* conn.c */
-struct fw_conns_tls; /* conn_tls.h */
+struct fw_flight;      /* conn.c */
+struct fw_conns_tls;   /* conn_tls.h */
+struct fw_conns_proxy; /* conn_proxy.h */
+struct fw_proxy_client;
 struct fw_tls_context;
 
 struct fw_conns {
@@ -51,8 +55,9 @@ struct fw_conns {
     struct fw_conn *table; /* mapped: slots_max of them */
     uint32_t slots_max;
     uint32_t live_count;
-    bool receiving;           /* inside the engine's on_received */
-    struct fw_conns_tls *tls; /* NULL: no connection speaks TLS */
+    bool receiving;               /* inside the engine's on_received */
+    struct fw_conns_tls *tls;     /* NULL: no connection speaks TLS */
+    struct fw_conns_proxy *proxy; /* NULL: none begins with a PROXY header */
     struct fw_wheel wheel;
     struct fw_arena arena;
 
@@ -74,6 +79,8 @@ struct fw_conns {
     void (*on_gone)(void *owner, struct fw_conn *conn);
     void (*on_wake)(void *owner);
     void (*on_turn)(void *owner);
+    /* Whom a proxy's connection is for; false: it is closed. */
+    bool (*on_told)(void *owner, struct fw_conn *conn, const struct fw_proxy_client *client);
 };
 
 /* What an engine of connections calls; its owner is the table. */

@@ -23,6 +23,9 @@
 #define PIECES_MAX 64
 /* A record's cost beside its plaintext, with room to spare: header 5, nonce 8, type 1, tag 16. */
 #define RECORD_EXTRA_BYTES 32
+/* Records decrypted before the session sees them: a message of 16 KiB, which its header pushes into
+ * a second record, comes whole then, and nobody has to assemble it. Four stay in the cache. */
+#define SCRATCH_RECORDS 4
 /* The first room that a handshake's messages are given; most server flights fit the second. */
 #define SINK_BYTES_MIN 1024
 
@@ -36,7 +39,7 @@ struct conn_tls {
     struct link link; /* in `waiting` or `begun`, or in none */
     struct fw_tls *tls;
     struct fw_outq wire;
-    uint64_t begun_ms; /* low precision: the turn's time */
+    uint64_t since_ms; /* when it came to its line; the turn's time */
     uint32_t slot;
     bool begun;   /* counted in begun_count */
     bool open;    /* the handshake was done once */
@@ -53,7 +56,9 @@ struct fw_conns_tls {
     uint32_t begun_max;
     uint32_t begins_left; /* of this turn */
     struct fw_conns_tls_stats stats;
-    uint8_t scratch[FW_TLS_PLAIN_BYTES_MAX];
+    bool delivering; /* the scratch, to a session */
+    bool kept;       /* which queued some of it as it stands */
+    uint8_t scratch[SCRATCH_RECORDS * FW_TLS_PLAIN_BYTES_MAX];
 };
 
 /* A sink in the turn's arena. */
@@ -260,16 +265,57 @@ static void opened(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls
     fw_conn_changed(&conn->session); /* what was queued meanwhile */
 }
 
-/* Decrypts the next bytes; what TLS has to say goes to the wire, also before an error. */
-static ssize_t pull(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self)
+/* Decrypts the next record behind what the scratch has; what TLS has to say goes to the wire, also
+ * before an error. */
+static ssize_t pull(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self,
+                    size_t scratch_bytes)
 {
     struct arena_sink sink = open_sink(conns);
-    ssize_t got =
-        fw_tls_plain(self->tls, conns->tls->scratch, sizeof conns->tls->scratch, &sink.sink);
+    ssize_t got = fw_tls_plain(self->tls, conns->tls->scratch + scratch_bytes,
+                               sizeof conns->tls->scratch - scratch_bytes, &sink.sink);
     int queued = put_on_wire(self, &sink);
     if (sink.sink.count > 0)
         fw_conn_changed(&conn->session);
+    if (!self->open && fw_tls_state(self->tls) == FW_TLS_OPEN)
+        opened(conns, conn, self);
     return queued != 0 ? queued : got;
+}
+
+/* Decrypts what there is, as long as the scratch has room for a record.
+ *
+ * bytes_out    of the scratch, also before an error
+ * returns      more than 0: there may be more; 0: not; or what fw_tls_plain said
+ */
+static ssize_t fill_scratch(struct fw_conns *conns, struct fw_conn *conn, struct conn_tls *self,
+                            size_t *bytes_out)
+{
+    size_t bytes = 0;
+    ssize_t got;
+    do {
+        got = pull(conns, conn, self, bytes);
+        if (got > 0)
+            bytes += (size_t)got;
+    } while (got > 0 && sizeof conns->tls->scratch - bytes >= FW_TLS_PLAIN_BYTES_MAX);
+    *bytes_out = bytes;
+    return got;
+}
+
+/* Gives the session what the scratch has. What it echoes from there is encrypted at once, out of
+ * the cache; what TLS may not encrypt yet moves to the heap, for the scratch is used again. */
+static void deliver(struct fw_conns *conns, struct fw_conn *conn, size_t bytes_count)
+{
+    struct fw_conns_tls *all = conns->tls;
+    struct fw_session *session = &conn->session;
+    all->delivering = true;
+    fw_session_received(session, all->scratch, bytes_count);
+    all->delivering = false;
+    if (!all->kept)
+        return;
+    all->kept = false;
+    if (session->end == FW_END_NOT) /* else its last words are the flush's business */
+        fw_conn_tls_seal(conns, conn);
+    if (fw_outq_keep(&session->outq) != 0)
+        fw_session_finish(session, FW_END_ABORT);
 }
 
 /* Gives the session all that can be decrypted. */
@@ -277,33 +323,61 @@ static void run(struct fw_conns *conns, struct fw_conn *conn)
 {
     struct conn_tls *self = of(conns, conn);
     struct fw_session *session = &conn->session;
-    for (;;) {
-        ssize_t got = pull(conns, conn, self);
-        if (!self->open && fw_tls_state(self->tls) == FW_TLS_OPEN)
-            opened(conns, conn, self);
+    ssize_t got;
+    do {
+        size_t bytes;
+        got = fill_scratch(conns, conn, self, &bytes);
+        if (bytes > 0)
+            deliver(conns, conn, bytes);
+        if (bytes > 0 && session->phase == FW_PHASE_DONE) /* the rest is for nobody */
+            return;
         if (got == FW_ERR_TLS_ENDED)
             fw_session_ended(session, 0);
         else if (got < 0)
             fail(conns, conn, (int)got);
-        if (got <= 0)
-            return;
-        fw_session_received(session, conns->tls->scratch, (size_t)got);
-        if (session->phase == FW_PHASE_DONE) /* the rest is for nobody */
-            return;
+    } while (got > 0);
+}
+
+bool fw_conn_tls_keep(struct fw_conns *conns)
+{
+    if (conns->tls->delivering)
+        conns->tls->kept = true;
+    return conns->tls->delivering;
+}
+
+/* How long until there is room for one more handshake: until the oldest has had its time, which is
+ * shorter once the first in line has waited for long. */
+static uint64_t room_ms(const struct fw_conns *conns)
+{
+    const struct fw_conns_tls *all = conns->tls;
+    if (all->begun_count < all->begun_max)
+        return 0;
+    uint64_t since_ms = line_first(&all->begun)->since_ms;
+    uint64_t until_ms = since_ms + FW_TLS_BEGUN_MS;
+    if (!line_empty(&all->waiting)) {
+        uint64_t hurry_ms = line_first(&all->waiting)->since_ms + FW_TLS_LINE_MS;
+        if (hurry_ms < since_ms + FW_TLS_BEGUN_LEAST_MS)
+            hurry_ms = since_ms + FW_TLS_BEGUN_LEAST_MS;
+        until_ms = hurry_ms < until_ms ? hurry_ms : until_ms;
     }
+    return until_ms > conns->host.now_ms ? until_ms - conns->host.now_ms : 0;
 }
 
 /* Makes room for one more handshake; false when the oldest is too young to go. */
 static bool make_room(struct fw_conns *conns)
 {
     struct fw_conns_tls *all = conns->tls;
-    if (all->begun_count < all->begun_max)
-        return true;
-    struct conn_tls *oldest = line_first(&all->begun);
-    if (conns->host.now_ms - oldest->begun_ms < FW_TLS_BEGUN_MS)
+    if (room_ms(conns) > 0)
         return false;
-    drop_handshake(conns, oldest, "it stood still while others waited");
+    if (all->begun_count == all->begun_max)
+        drop_handshake(conns, line_first(&all->begun), "it stood still while others waited");
     return true;
+}
+
+static void wait_in_line(struct fw_conns *conns, struct conn_tls *self)
+{
+    line_append(&conns->tls->waiting, &self->link);
+    self->since_ms = conns->host.now_ms;
 }
 
 /* The expensive step. */
@@ -313,7 +387,7 @@ static void begin(struct fw_conns *conns, struct conn_tls *self)
     line_leave(&self->link);
     line_append(&all->begun, &self->link);
     self->begun = true;
-    self->begun_ms = conns->host.now_ms;
+    self->since_ms = conns->host.now_ms;
     all->begun_count++;
     all->begins_left--;
     run(conns, &conns->table[self->slot]);
@@ -330,7 +404,7 @@ void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const ui
     if (status == FW_ERR_TLS_NOT_TLS && answer_plain_http(conns, self, bytes) != 0)
         status = -ENOMEM;
     if (status != 0) {
-        (void)pull(conns, conn, self); /* the alert that says so */
+        (void)pull(conns, conn, self, 0); /* the alert that says so */
         fail(conns, conn, status);
         return;
     }
@@ -341,7 +415,7 @@ void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const ui
         if (line_empty(&all->waiting) && all->begins_left > 0 && make_room(conns))
             begin(conns, self);
         else
-            line_append(&all->waiting, &self->link);
+            wait_in_line(conns, self);
     }
 }
 
@@ -353,9 +427,9 @@ void fw_conns_tls_turn(struct fw_conns *conns)
     all->begins_left = FW_TLS_BEGINS_PER_TURN;
 }
 
-bool fw_conns_tls_waits(const struct fw_conns *conns)
+int fw_conns_tls_wait_ms(const struct fw_conns *conns)
 {
-    return !line_empty(&conns->tls->waiting);
+    return line_empty(&conns->tls->waiting) ? -1 : (int)room_ms(conns);
 }
 
 bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn)

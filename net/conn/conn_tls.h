@@ -1,9 +1,9 @@
 /* conn_tls.h: TLS between a connection's socket and its session.
  *
  * What the socket brings is decrypted into one scratch buffer of the worker and given to the
- * session piece by piece; what the session owes is encrypted, a bounded piece ahead of the socket,
- * into a second queue, the wire, from which conn.c sends as it sends a plain connection's. A worker
- * that serves no TLS has none of this; a plain connection pays nothing.
+ * session, a few records at a time; what the session owes is encrypted, a bounded piece ahead of
+ * the socket, into a second queue, the wire, from which conn.c sends as it sends a plain
+ * connection's. A worker that serves no TLS has none of this; a plain connection pays nothing.
  *
  *   on_adopted --> HELLO --> waiting --a turn's share--> begun --> OPEN --> close_notify or alert
  *                    |          (the ClientHello is whole)  |
@@ -33,8 +33,12 @@
 #define FW_TLS_BEGUN_SHARE 20u
 #define FW_TLS_BEGUN_MIN   256u
 /* ... and how long each may take undisturbed, when others wait for its place: a round trip round
- * the world. */
-#define FW_TLS_BEGUN_MS 250u
+ * the world; a round trip through a continent when the first in line has waited for long. So a line
+ * moves on by five times as many places a quarter of a second, and those who come behind thousands
+ * that stand still are served within one. */
+#define FW_TLS_BEGUN_MS       250u
+#define FW_TLS_BEGUN_LEAST_MS 50u
+#define FW_TLS_LINE_MS        250u
 
 /* Encrypted ahead of the socket. More would be memory that the peer does not take, and that a close
  * frame has to wait behind; less would be more sends for large messages. */
@@ -80,6 +84,9 @@ void fw_conn_tls_end(struct fw_conns *conns, struct fw_conn *conn);
 void fw_conn_tls_received(struct fw_conns *conns, struct fw_conn *conn, const uint8_t *bytes,
                           size_t bytes_count);
 
+/* For fw_conn_keep: whether what TLS is delivering may be queued as it stands. */
+bool fw_conn_tls_keep(struct fw_conns *conns);
+
 /* What is to be sent: cipher bytes. */
 struct fw_outq *fw_conn_tls_wire(const struct fw_conns *conns, const struct fw_conn *conn);
 
@@ -96,7 +103,8 @@ bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn);
 /* The turn ends: begins a few of the handshakes that wait. */
 void fw_conns_tls_turn(struct fw_conns *conns);
 
-/* Whether a handshake waits for the next turn. */
-bool fw_conns_tls_waits(const struct fw_conns *conns);
+/* How long the next turn may wait for the sake of handshakes in line: until there is room for one
+ * of them, which is 0 when there is; -1 when none is in line. */
+int fw_conns_tls_wait_ms(const struct fw_conns *conns);
 
 #endif

@@ -43,6 +43,13 @@ uint64_t fw_engine_now_ms(const struct fw_engine *engine)
     return engine->now_ms;
 }
 
+void fw_engine_gather(struct fw_engine *engine, uint32_t events, uint32_t wait_us)
+{
+    fw_assert(events <= FW_ENGINE_GATHER_MAX);
+    if (engine->ops->gather != NULL)
+        engine->ops->gather(engine, events, wait_us);
+}
+
 void fw_engine_wake(struct fw_engine *engine)
 {
     engine->ops->wake(engine);

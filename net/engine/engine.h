@@ -93,6 +93,8 @@ struct fw_engine_options {
     uint32_t receive_bytes; /* memory to receive into, all connections together */
     uint32_t connects_max;  /* of the slots, those for fw_engine_connect; others hand over to the
                                rest. 0: it is not called */
+    bool speaks_first; /* what it connects sends at once: the last packet of TCP's handshake may
+                          wait for that, 40 ms at most. A hint, which epoll does not take */
     void *owner;
     const struct fw_engine_events *events; /* borrowed for ever */
 };
@@ -133,6 +135,16 @@ void fw_engine_destroy(struct fw_engine *engine);
  * returns      0; -errno when the engine itself is broken (nothing of a peer's making does that)
  */
 int fw_engine_turn(struct fw_engine *engine, int timeout_ms);
+
+/* Has a turn that follows a busy one wait for several events, or for so long, before it begins:
+ * fewer wakes for later events. It is a hint, which epoll does not take.
+ *
+ * events       0: a turn begins with the first one, as it does at first; at most
+ *              FW_ENGINE_GATHER_MAX
+ * wait_us      as much later an event may be told
+ */
+#define FW_ENGINE_GATHER_MAX 256
+void fw_engine_gather(struct fw_engine *engine, uint32_t events, uint32_t wait_us);
 
 /* CLOCK_MONOTONIC in milliseconds, read once per turn. */
 uint64_t fw_engine_now_ms(const struct fw_engine *engine);
@@ -217,6 +229,7 @@ struct fw_engine_stats {
     uint64_t stale_completions; /* of a slot's earlier life; ignored */
     uint64_t accepted;
     uint64_t connected;
+    uint64_t receive_memory_bytes; /* what bytes are received into, touched or not */
 };
 const struct fw_engine_stats *fw_engine_stats(const struct fw_engine *engine);
 

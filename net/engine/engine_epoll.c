@@ -668,6 +668,7 @@ int fw_engine_epoll_create(const struct fw_engine_options *options, struct fw_en
     status = open_kernel_side(self);
     if (status != 0)
         goto fail_kernel;
+    self->base.stats.receive_memory_bytes = self->buffer_bytes;
     *engine_out = &self->base;
     return 0;
 

@@ -14,6 +14,7 @@ struct fw_engine_ops {
     void (*destroy)(struct fw_engine *engine);
     int (*turn)(struct fw_engine *engine, int timeout_ms);
     void (*wake)(struct fw_engine *engine);
+    void (*gather)(struct fw_engine *engine, uint32_t events, uint32_t wait_us); /* NULL: never */
     void (*send)(struct fw_engine *engine, uint32_t slot, const struct iovec *pieces,
                  unsigned pieces_count);
     bool (*keep)(struct fw_engine *engine); /* NULL: never */

@@ -309,6 +309,19 @@ static bool reuse_memory(struct fw_uring *self)
            (self->line_count > 0 && !self->sends_unsettled);
 }
 
+/* Waits for several events at once, behind a turn that had some: a thread that is woken for each of
+ * them does little else. */
+static int gather(struct fw_uring *self, int timeout_ms)
+{
+    uint64_t wait_us = self->gather_us;
+    if (timeout_ms > 0 && (uint64_t)timeout_ms * 1000 < wait_us)
+        wait_us = (uint64_t)timeout_ms * 1000;
+    struct __kernel_timespec wait = {.tv_sec = (long long)(wait_us / 1000000),
+                                     .tv_nsec = (long long)(wait_us % 1000000) * 1000};
+    struct io_uring_cqe *first;
+    return io_uring_submit_and_wait_timeout(&self->ring, &first, self->gather_events, &wait, NULL);
+}
+
 static int wait_for_events(struct fw_uring *self, int timeout_ms)
 {
     if (reuse_memory(self))
@@ -320,6 +333,8 @@ static int wait_for_events(struct fw_uring *self, int timeout_ms)
     int result;
     if (timeout_ms == 0) {
         result = io_uring_submit_and_get_events(&self->ring);
+    } else if (self->busy && self->gather_events > 0) {
+        result = gather(self, timeout_ms);
     } else {
         struct __kernel_timespec wait = {.tv_sec = timeout_ms / 1000,
                                          .tv_nsec = timeout_ms % 1000 * 1000000LL};
@@ -344,6 +359,7 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
     engine->stats.turns++;
 
     unsigned ready = io_uring_cq_ready(&self->ring);
+    self->busy = ready > 0;
     settle(self, ready);
     unsigned head = *self->ring.cq.khead;
     unsigned mask = *self->ring.cq.kring_mask;
@@ -390,6 +406,8 @@ static void uring_send(struct fw_engine *engine, uint32_t slot, const struct iov
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
     self->sends_unsettled = true;
     engine->stats.sends++;
+    if (self->connects != NULL && slot >= self->connects->first)
+        fw_uring_spoke(self, slot);
 }
 
 static void uring_shutdown(struct fw_engine *engine, uint32_t slot)
@@ -450,6 +468,13 @@ static void uring_close(struct fw_engine *engine, uint32_t slot, bool abort)
         fw_uring_submit_close(self, slot);
 }
 
+static void uring_gather(struct fw_engine *engine, uint32_t events, uint32_t wait_us)
+{
+    struct fw_uring *self = fw_uring_of(engine);
+    self->gather_events = events;
+    self->gather_us = wait_us;
+}
+
 static void uring_wake(struct fw_engine *engine)
 {
     struct fw_uring *self = fw_uring_of(engine);
@@ -464,6 +489,7 @@ const struct fw_engine_ops fw_uring_ops = {
     .destroy = fw_uring_destroy,
     .turn = uring_turn,
     .wake = uring_wake,
+    .gather = uring_gather,
     .send = uring_send,
     .keep = fw_uring_keep,
     .pause = fw_uring_pause,

@@ -117,6 +117,7 @@ struct fw_uring_connect {
     struct fw_timer timer;
     uint32_t next; /* free: the next free one, as an index + 1 */
     int status;    /* why it failed; 0: not yet */
+    bool silent;   /* nothing was sent: TCP_QUICKACK is off */
 };
 
 /* The slots from `first` on are for connects: the kernel gives none of them to hand-overs. */
@@ -127,6 +128,7 @@ struct fw_uring_connects {
     uint32_t count;
     uint32_t touched;    /* those from here on were never used */
     uint32_t free_first; /* index + 1 */
+    bool speaks_first;
     unsigned addresses_count;
     struct sockaddr_storage addresses[FW_URING_ADDRESSES_MAX]; /* read at the submission */
 };
@@ -172,6 +174,9 @@ struct fw_uring {
     uint32_t line_count;
     bool sends_unsettled;
     bool has_setsockopt;
+    bool busy; /* the last turn had events */
+    uint32_t gather_events;
+    uint32_t gather_us;
 
     struct fw_uring_pool shallow;
     struct fw_uring_pool deep;            /* empty where receive memory is short */
@@ -305,6 +310,8 @@ void fw_uring_connects_destroy(struct fw_uring *self);
 int fw_uring_connect(struct fw_engine *engine, const struct sockaddr *peer, socklen_t peer_bytes,
                      uint32_t tag, uint32_t timeout_ms);
 void fw_uring_connected(struct fw_uring *self, uint32_t slot, int result, bool installed);
+/* Behind the entry of a send, of a slot for connects. */
+void fw_uring_spoke(struct fw_uring *self, uint32_t slot);
 void fw_uring_unconnect(struct fw_uring *self, uint32_t slot);
 void fw_uring_unconnected(struct fw_uring *self, uint32_t slot, int result);
 /* Gives a dead slot back, if it is one for connects; what it failed with, or 0. */

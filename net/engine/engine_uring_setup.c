@@ -102,6 +102,7 @@ static int create_pool(struct fw_uring *self, struct fw_uring_pool *pool, unsign
         pool->memory = NULL;
         return -ENOMEM;
     }
+    self->base.stats.receive_memory_bytes += pool->count * pool->buffer_bytes;
     io_uring_buf_ring_init(pool->ring);
     int result = register_pool(self, pool, incremental);
     if (result < 0)
@@ -249,6 +250,8 @@ int fw_engine_uring_create(const struct fw_engine_options *options, struct fw_en
     int result = self->wake_fd < 0 ? -errno : create_tables(self);
     if (result == 0 && options->connects_max > 0)
         result = fw_uring_connects_create(self, options->connects_max);
+    if (result == 0 && self->connects != NULL)
+        self->connects->speaks_first = options->speaks_first;
     if (result == 0)
         result = start_ring(self, options);
     if (result < 0) {

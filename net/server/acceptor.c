@@ -1,4 +1,7 @@
-/* acceptor.c: the thread that takes connections and gives each to the worker that has fewest.
+/* acceptor.c: the thread that takes connections and gives them to the workers that have fewest.
+ *
+ * In a storm one worker gets several in a row: each hand-over wakes its worker, and a worker that
+ * finds one connection a turn spends more time on waking up than on it.
  *
  * It never drops one for want of room: when every worker is full, what it holds waits, accepting
  * stops and the kernel's backlog holds the rest; a connection that closes anywhere wakes it. When
@@ -25,8 +28,18 @@
 #define TICKETS_MAX 4096u
 /* How long accepting pauses when the process or the machine is out of descriptors or memory. */
 #define SHORTAGE_PAUSE_MS 100u
+/* How far accepts may be ahead of their rate. */
+#define ACCEPT_DEBT_US 100000u
 /* While connections wait for room it also looks by itself, in case a wake was lost to a race. */
 #define FULL_LOOK_MS 100
+
+/* A worker gets at most so many connections in a row, and at most an eighth of what it has: few
+ * connections stand evenly. */
+#define RUN_MAX   64u
+#define RUN_SHARE 8u
+/* It is a storm when more than 8,000 come a second, seen over so long. */
+#define STORM_MS    16u
+#define STORM_COUNT 128u
 
 static_assert(FW_WORKERS_MAX <= 256, "a worker's index fits the octet that `targets` keeps");
 
@@ -35,21 +48,56 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* The worker with the fewest connections, those on their way included, or NULL when all are full.
- */
-static struct fw_worker *choose(struct fw_acceptor *acceptor)
+/* A worker's connections, those on their way included. */
+static uint64_t count_of(const struct fw_acceptor *acceptor, const struct fw_worker *worker)
+{
+    return acceptor->handed[worker->index] - load(&worker->gone);
+}
+
+/* The worker with the fewest connections, or NULL when all are full. */
+static struct fw_worker *emptiest(const struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
     struct fw_worker *best = NULL;
     uint64_t best_count = server->slots_max;
     for (unsigned i = 0; i < server->workers_count; i++) {
-        uint64_t count = acceptor->handed[i] - load(&server->workers[i]->gone);
+        uint64_t count = count_of(acceptor, server->workers[i]);
         if (count < best_count) {
             best = server->workers[i];
             best_count = count;
         }
     }
     return best;
+}
+
+/* The worker for the next connection, or NULL when all are full: the one whose run goes on, else
+ * the emptiest. */
+static struct fw_worker *choose(struct fw_acceptor *acceptor)
+{
+    struct fw_worker *worker = acceptor->run.worker;
+    if (acceptor->run.left > 0 && count_of(acceptor, worker) < acceptor->server->slots_max)
+        return worker;
+    worker = emptiest(acceptor);
+    if (worker == NULL)
+        return NULL;
+    uint64_t share = acceptor->pace.storm ? count_of(acceptor, worker) / RUN_SHARE : 0;
+    acceptor->run.worker = worker;
+    acceptor->run.left = share < RUN_MAX ? (uint32_t)share + 1 : RUN_MAX;
+    return worker;
+}
+
+/* Counts who comes; the end of a storm ends its run. */
+static void keep_pace(struct fw_acceptor *acceptor)
+{
+    uint64_t passed_ms = fw_engine_now_ms(acceptor->engine) - acceptor->pace.from_ms;
+    if (passed_ms >= STORM_MS) {
+        acceptor->pace.storm = acceptor->pace.count >= STORM_COUNT && passed_ms < 2 * STORM_MS;
+        acceptor->pace.from_ms += passed_ms;
+        acceptor->pace.count = 0;
+        if (!acceptor->pace.storm)
+            acceptor->run.left = 0;
+    }
+    acceptor->pace.count++;
 }
 
 static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -67,8 +115,13 @@ static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
 /* What the worker is told of the connection. */
 static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
 {
-    bool tls = acceptor->server->listeners[acceptor->came_by[ticket]].tls;
-    return acceptor->addresses[ticket] | (tls ? FW_CONN_TAG_TLS : 0);
+    const struct fw_server *server = acceptor->server;
+    uint32_t tag = acceptor->addresses[ticket];
+    if (server->listeners[acceptor->came_by[ticket]].tls)
+        tag |= FW_CONN_TAG_TLS;
+    if (server->options.proxy_protocol && (tag & FW_TAG_PROXY))
+        tag |= FW_CONN_TAG_PROXIED;
+    return tag;
 }
 
 static void place(struct fw_acceptor *acceptor, uint32_t ticket)
@@ -79,6 +132,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
         return;
     }
     acceptor->handed[worker->index]++;
+    acceptor->run.left--;
     acceptor->targets[ticket] = (uint8_t)worker->index;
     acceptor->handing++;
     fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
@@ -95,54 +149,54 @@ static void place_waiting(struct fw_acceptor *acceptor)
         fw_engine_accept_resume(acceptor->engine);
 }
 
-static void count_one(atomic_uint_fast64_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
 /* Before anything is read or allocated for it: a flood costs an accept and a close. */
 static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const struct sockaddr *peer,
                        socklen_t peer_bytes)
 {
-    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
-    struct fw_peers *peers = &acceptor->server->peers;
-    char text[FW_SOCK_TEXT_BYTES];
-    struct in6_addr address;
-    const struct fw_proxies *proxies = &acceptor->server->proxies;
-    if (proxies->count > 0 && fw_address_map(peer, &address) &&
-        fw_proxies_have(proxies, &address)) {
+    if (fw_server_trusts(acceptor->server, peer)) {
         acceptor->addresses[ticket] = FW_TAG_PROXY;
         return true;
     }
-    enum fw_peer_verdict verdict =
-        fw_peers_admit(peers, peer, now_ms, &acceptor->addresses[ticket]);
-    if (verdict == FW_PEER_WELCOME)
-        return true;
-    fw_sock_address_text(peer, peer_bytes, text, sizeof text);
-    if (verdict == FW_PEER_HAS_TOO_MANY) {
-        count_one(&acceptor->address_full);
+    return fw_server_admit(acceptor->server, &acceptor->log, fw_engine_now_ms(acceptor->engine),
+                           peer, peer_bytes, &acceptor->addresses[ticket]);
+}
+
+/* Pays for an accept by 1/rate seconds; who has a tenth of a second of debt waits it out. Nobody is
+ * dropped: the backlog holds who comes meanwhile. Accepts that are in flight still come. */
+static void pay(struct fw_acceptor *acceptor)
+{
+    const uint32_t rate = acceptor->server->options.accepts_per_s;
+    if (FW_LIKELY(rate == 0))
+        return;
+    uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    uint64_t from_us = acceptor->paid_us > now_ms * 1000 ? acceptor->paid_us : now_ms * 1000;
+    acceptor->paid_us = from_us + (rate > 1000000 ? 1 : 1000000 / rate);
+    if (acceptor->paid_us <= now_ms * 1000 + ACCEPT_DEBT_US)
+        return;
+    uint64_t resume_ms = (acceptor->paid_us - ACCEPT_DEBT_US) / 1000 + 1;
+    if (acceptor->resume_ms == 0) {
         fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address has %u already", text,
-                    peers->open_max);
-    } else {
-        count_one(&acceptor->address_fast);
-        fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
-                    "a connection of %s was dropped: its address comes faster than %u a second",
-                    text, peers->rate);
+                    "connections come faster than %u a second: they wait in the backlog", rate);
+        atomic_fetch_add_explicit(&acceptor->rate_pauses, 1, memory_order_relaxed);
+        if (!atomic_load(&acceptor->server->accepting_blocked))
+            fw_engine_accept_pause(acceptor->engine);
     }
-    return false;
+    if (resume_ms > acceptor->resume_ms)
+        acceptor->resume_ms = resume_ms;
 }
 
 static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
                         socklen_t peer_bytes)
 {
     struct fw_acceptor *acceptor = owner;
+    pay(acceptor);
     if (atomic_load(&acceptor->server->stopping) ||
         !is_welcome(acceptor, ticket, peer, peer_bytes)) {
         fw_engine_refuse(acceptor->engine, ticket);
         return;
     }
     acceptor->came_by[ticket] = (uint8_t)fw_engine_accepted_by(acceptor->engine);
+    keep_pace(acceptor);
     place(acceptor, ticket);
 }
 
@@ -154,6 +208,7 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
         return;
     acceptor->handed[acceptor->targets[ticket]]--;
     if (status == -ENFILE) {
+        acceptor->run.left = 0;
         keep_waiting(acceptor, ticket);
     } else {
         fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket] & FW_TAG_ADDRESS);

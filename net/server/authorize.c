@@ -1,15 +1,15 @@
 /* authorize.c: the server's policy, and what the program decides (fanwire/access.h).
  *
  * An authorization is made by a worker, held by the program, decided on any thread, and comes back
- * to its worker by a stack of its own, lock-free like the mailbox; the worker finds out whether the
- * session still waits. A new policy is noticed by its version.
+ * to its worker by a stack of its own, as posts do; the worker finds out whether the session still
+ * waits. A new policy is noticed by its version.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net/server/server_impl.h"
 
 #include "base/mem.h"
-#include "session/access.h"
+#include "session/identity.h"
 #include "session/request.h"
 
 #include <errno.h>
@@ -41,6 +41,7 @@ struct fw_authorization *fw_worker_authorize(struct fw_session *session,
     }
     made->base.session = session;
     made->worker = worker;
+    fw_worker_does(worker, FW_DOING_AUTHORIZE);
     if (options->on_authorize(&made->base, request, options->context))
         return &made->base; /* it may be decided already: it is taken next turn */
     fw_mem_free(made);
@@ -52,11 +53,7 @@ static void post(fw_authorization *authorization)
 {
     struct fw_worker *worker = ((struct authorization *)(void *)authorization)->worker;
     struct fw_engine *engine = worker->engine;
-    struct fw_authorization *newest = atomic_load(&worker->decisions);
-    do {
-        authorization->next = newest;
-    } while (!atomic_compare_exchange_weak(&worker->decisions, &newest, authorization));
-    if (newest == NULL)
+    if (fw_stack_push(&worker->decisions, &authorization->link) == FW_STACK_WAS_EMPTY)
         fw_engine_wake(engine);
 }
 
@@ -116,21 +113,25 @@ static void take_policy(struct fw_worker *worker)
     fw_access_destroy(old);
 }
 
+/* Oldest first. */
+static struct fw_authorization *take_decisions(struct fw_worker *worker)
+{
+    return (struct fw_authorization *)(void *)fw_stack_take(&worker->decisions);
+}
+
+static struct fw_authorization *next_of(const struct fw_authorization *authorization)
+{
+    return (struct fw_authorization *)(void *)authorization->link.next;
+}
+
 void fw_worker_take_decisions(struct fw_worker *worker)
 {
     if (atomic_load(&worker->server->access_version) != worker->access_version)
         take_policy(worker);
-    struct fw_authorization *newest = atomic_exchange(&worker->decisions, NULL);
-    struct fw_authorization *oldest = NULL;
-    while (newest != NULL) {
-        struct fw_authorization *next = newest->next;
-        newest->next = oldest;
-        oldest = newest;
-        newest = next;
-    }
+    struct fw_authorization *oldest = take_decisions(worker);
     while (oldest != NULL) {
-        struct fw_authorization *next = oldest->next;
-        fw_access_decided(oldest);
+        struct fw_authorization *next = next_of(oldest);
+        fw_session_decided(oldest);
         fw_mem_free(oldest);
         oldest = next;
     }
@@ -138,9 +139,9 @@ void fw_worker_take_decisions(struct fw_worker *worker)
 
 void fw_worker_drop_decisions(struct fw_worker *worker)
 {
-    struct fw_authorization *left = atomic_exchange(&worker->decisions, NULL);
+    struct fw_authorization *left = take_decisions(worker);
     while (left != NULL) {
-        struct fw_authorization *next = left->next;
+        struct fw_authorization *next = next_of(left);
         fw_mem_free(left->principal);
         fw_mem_free(left);
         left = next;

@@ -122,7 +122,7 @@ static int find_or_create(struct fw_directory *directory, struct fw_shard *shard
 static void free_posts(struct fw_post *posts)
 {
     while (posts != NULL) {
-        struct fw_post *next = posts->next;
+        struct fw_post *next = fw_post_next(posts);
         fw_mem_free(posts);
         posts = next;
     }
@@ -147,7 +147,7 @@ static int prepare_posts(struct fw_directory *directory, struct fw_topic *topic,
             free_posts(*posts_out);
             return error;
         }
-        *post = (struct fw_post){.next = *posts_out, .topic = topic, .msg = msg};
+        *post = (struct fw_post){.link.next = (void *)*posts_out, .topic = topic, .msg = msg};
         *posts_out = post;
         ++*count_out;
     }
@@ -161,7 +161,7 @@ static void send_posts(struct fw_directory *directory, struct fw_topic *topic,
         if (topic->interests[i].subscribers == 0)
             continue;
         struct fw_post *post = posts;
-        posts = posts->next;
+        posts = fw_post_next(posts);
         if (fw_mailbox_post(directory->mailboxes[i], post))
             wake_out[i / 64] |= (uint64_t)1 << (i % 64);
     }
@@ -380,17 +380,47 @@ int fw_directory_info(struct fw_directory *directory, struct fw_bytes name,
     return node == NULL ? FW_ERR_ABSENT : 0;
 }
 
-void fw_directory_busiest(struct fw_directory *directory, struct fw_busiest *busiest_out)
+size_t fw_directory_count(struct fw_directory *directory)
 {
-    fw_busiest_init(busiest_out);
+    size_t count = 0;
     for (unsigned i = 0; i < FW_DIRECTORY_SHARDS; i++) {
         struct fw_shard *shard = &directory->shards[i];
         pthread_mutex_lock(&shard->lock);
-        for (size_t bucket = 0; bucket < shard->topics.buckets_count; bucket++) {
-            struct fw_map_node *node = shard->topics.buckets[bucket];
-            for (; node != NULL; node = node->next)
-                fw_busiest_add(busiest_out, topic_of(node));
-        }
+        count += shard->topics.count;
         pthread_mutex_unlock(&shard->lock);
     }
+    return count;
+}
+
+/* A bucket of a map that had so many when the walk came to it. Maps grow by doubling, so that what
+ * was in it is in those that lie so far apart. */
+static size_t add_bucket(const struct fw_map *topics, size_t bucket, size_t buckets_count,
+                         struct fw_busiest *busiest)
+{
+    size_t added = 0;
+    for (; bucket < topics->buckets_count; bucket += buckets_count) {
+        for (struct fw_map_node *node = topics->buckets[bucket]; node != NULL; node = node->next) {
+            fw_busiest_add(busiest, topic_of(node));
+            added++;
+        }
+    }
+    return added;
+}
+
+bool fw_directory_walk(struct fw_directory *directory, struct fw_directory_walk *walk,
+                       size_t topics_max, struct fw_busiest *busiest)
+{
+    size_t added = 0;
+    while (walk->shard < FW_DIRECTORY_SHARDS && added < topics_max) {
+        struct fw_shard *shard = &directory->shards[walk->shard];
+        pthread_mutex_lock(&shard->lock);
+        if (walk->buckets_count == 0)
+            walk->buckets_count = shard->topics.buckets_count;
+        for (; walk->bucket < walk->buckets_count && added < topics_max; walk->bucket++)
+            added += add_bucket(&shard->topics, walk->bucket, walk->buckets_count, busiest);
+        pthread_mutex_unlock(&shard->lock);
+        if (walk->bucket == walk->buckets_count)
+            *walk = (struct fw_directory_walk){.shard = walk->shard + 1};
+    }
+    return walk->shard == FW_DIRECTORY_SHARDS;
 }

@@ -132,8 +132,24 @@ void fw_directory_unsubscribe(struct fw_directory *directory, unsigned worker, u
 int fw_directory_info(struct fw_directory *directory, struct fw_bytes name,
                       struct fw_topic_info *info_out);
 
-/* Fills in all topics, a shard at a time: no lock is held for longer than a shard takes. Thread:
- * any. */
-void fw_directory_busiest(struct fw_directory *directory, struct fw_busiest *busiest_out);
+/* How many topics there are. Thread: any. */
+size_t fw_directory_count(struct fw_directory *directory);
+
+/* Where a walk over all topics goes on; zeroed before the first step. */
+struct fw_directory_walk {
+    unsigned shard;
+    size_t bucket;
+    size_t buckets_count; /* of the shard when the walk came to it; 0: it has not yet */
+};
+
+/* Adds some of the topics: those that are there all the while once, others once or not at all. One
+ * lock is held meanwhile.
+ *
+ * topics_max   how many, or the few more of one bucket
+ * returns      whether those were the last
+ * thread       any
+ */
+bool fw_directory_walk(struct fw_directory *directory, struct fw_directory_walk *walk,
+                       size_t topics_max, struct fw_busiest *busiest);
 
 #endif

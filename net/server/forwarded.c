@@ -85,55 +85,151 @@ bool fw_proxies_have(const struct fw_proxies *proxies, const struct in6_addr *ad
     return false;
 }
 
-/* Reads an element: an address, some proxies write it with a port, IPv6 then in brackets. */
-static bool parse_element(struct fw_bytes element, struct in6_addr *out)
+/* A port, or a name that the proxy made up for it (RFC 7239, section 6.3), or nothing. */
+static bool port_valid(struct fw_bytes port)
 {
-    char text[INET6_ADDRSTRLEN];
-    const uint8_t *colon = memchr(element.at, ':', element.count);
-    if (element.count > 0 && element.at[0] == '[') {
-        const uint8_t *close = memchr(element.at, ']', element.count);
+    if (port.count == 0)
+        return true;
+    if (port.at[0] != ':' || port.count == 1)
+        return false;
+    if (port.at[1] == '_')
+        return true;
+    for (size_t i = 1; i < port.count; i++) {
+        if (port.at[i] < '0' || port.at[i] > '9')
+            return false;
+    }
+    return port.count <= 6;
+}
+
+/* Cuts a port off an address, IPv6 then in brackets; false when it is neither. */
+static bool cut_port(struct fw_bytes *node)
+{
+    const uint8_t *end = node->at + node->count;
+    const uint8_t *colon = memchr(node->at, ':', node->count);
+    struct fw_bytes port = {end, 0};
+    if (node->count > 0 && node->at[0] == '[') {
+        const uint8_t *close = memchr(node->at, ']', node->count);
         if (close == NULL)
             return false;
-        element = (struct fw_bytes){element.at + 1, (size_t)(close - element.at) - 1};
-    } else if (colon != NULL &&
-               memchr(colon + 1, ':', element.count - (size_t)(colon + 1 - element.at)) == NULL) {
-        element.count = (size_t)(colon - element.at);
+        port = (struct fw_bytes){close + 1, (size_t)(end - close) - 1};
+        *node = (struct fw_bytes){node->at + 1, (size_t)(close - node->at) - 1};
+    } else if (colon != NULL && memchr(colon + 1, ':', (size_t)(end - colon) - 1) == NULL) {
+        port = (struct fw_bytes){colon, (size_t)(end - colon)};
+        node->count = (size_t)(colon - node->at);
     }
-    if (element.count >= sizeof text)
+    return port_valid(port);
+}
+
+/* Reads a node: an address, and perhaps a port. */
+static bool parse_node(struct fw_bytes node, struct in6_addr *out)
+{
+    char text[INET6_ADDRSTRLEN];
+    if (node.count == 0 || !cut_port(&node) || node.count >= sizeof text)
         return false;
-    memcpy(text, element.at, element.count);
-    text[element.count] = '\0';
+    memcpy(text, node.at, node.count);
+    text[node.count] = '\0';
     return parse_address(text, out) >= 0;
 }
 
-/* Takes the last element off a list; false when nothing is left. */
-static bool take_last(struct fw_bytes *list, struct fw_bytes *element_out)
+static bool is_space(uint8_t c)
 {
+    return c == ' ' || c == '\t';
+}
+
+static struct fw_bytes trimmed(struct fw_bytes text)
+{
+    while (text.count > 0 && is_space(text.at[0])) {
+        text.at++;
+        text.count--;
+    }
+    while (text.count > 0 && is_space(text.at[text.count - 1]))
+        text.count--;
+    return text;
+}
+
+/* Whether an octet of a quoted string has a backslash of its own before it. */
+static bool is_escaped(struct fw_bytes text, size_t at)
+{
+    size_t count = 0;
+    while (count < at && text.at[at - count - 1] == '\\')
+        count++;
+    return count % 2 == 1;
+}
+
+/* Takes the last element off a list; false when nothing is left. Quotes are read from the right,
+ * too: what a client put on the left cannot open one over what our proxies wrote.
+ *
+ * quotes       whether a comma inside of quotes is none
+ */
+static bool take_last(struct fw_bytes *list, bool quotes, struct fw_bytes *element_out)
+{
+    bool quoted = false;
     if (list->count == 0)
         return false;
     size_t at = list->count;
-    while (at > 0 && list->at[at - 1] != ',')
+    while (at > 0 && (quoted || list->at[at - 1] != ',')) {
         at--;
-    *element_out = (struct fw_bytes){list->at + at, list->count - at};
-    list->count = at > 0 ? at - 1 : 0;
-    while (element_out->count > 0 && strchr(" \t", element_out->at[0]) != NULL) {
-        element_out->at++;
-        element_out->count--;
+        if (quotes && list->at[at] == '"' && !(quoted && is_escaped(*list, at)))
+            quoted = !quoted;
     }
-    while (element_out->count > 0 && strchr(" \t", element_out->at[element_out->count - 1]) != NULL)
-        element_out->count--;
+    *element_out = trimmed((struct fw_bytes){list->at + at, list->count - at});
+    list->count = at > 0 ? at - 1 : 0;
     return true;
 }
 
+/* Takes the first pair off an element of Forwarded, whose pairs are told apart by semicolons. */
+static struct fw_bytes take_pair(struct fw_bytes *element)
+{
+    bool quoted = false;
+    size_t at = 0;
+    for (; at < element->count && (quoted || element->at[at] != ';'); at++) {
+        if (element->at[at] == '"' && !(quoted && is_escaped(*element, at)))
+            quoted = !quoted;
+    }
+    struct fw_bytes pair = {element->at, at};
+    at += at < element->count;
+    *element = (struct fw_bytes){element->at + at, element->count - at};
+    return trimmed(pair);
+}
+
+/* The value of a pair of this name; false for others. An address needs no backslash: one that has
+ * some is none. */
+static bool value_of(struct fw_bytes pair, const char *name, struct fw_bytes *value_out)
+{
+    const uint8_t *equals = memchr(pair.at, '=', pair.count);
+    if (equals == NULL ||
+        !fw_bytes_equal_lower((struct fw_bytes){pair.at, (size_t)(equals - pair.at)}, name))
+        return false;
+    struct fw_bytes value = {equals + 1, pair.count - (size_t)(equals + 1 - pair.at)};
+    if (value.count >= 2 && value.at[0] == '"' && value.at[value.count - 1] == '"')
+        value = (struct fw_bytes){value.at + 1, value.count - 2};
+    *value_out = value;
+    return true;
+}
+
+/* Reads an element of Forwarded: its one `for` (RFC 7239, sections 4 and 5.2). */
+static bool parse_forwarded(struct fw_bytes element, struct in6_addr *out)
+{
+    struct fw_bytes node = {NULL, 0};
+    struct fw_bytes value;
+    while (element.count > 0) {
+        if (!value_of(take_pair(&element), "for", &value))
+            continue;
+        if (node.at != NULL) /* no parameter may stand twice */
+            return false;
+        node = value;
+    }
+    return parse_node(node, out);
+}
+
 /* The last header of the name before an index of headers; -1 when there is none. */
-static int find_before(const struct fw_http_head *head, const uint8_t *in, int before,
-                       struct fw_bytes *value_out)
+static int find_before(const struct fw_http_head *head, const uint8_t *in, const char *name,
+                       int before, struct fw_bytes *value_out)
 {
     struct fw_bytes value;
     int found = -1;
     int index = -1;
-    while ((index = fw_http_find(head, in, "x-forwarded-for", index + 1, &value)) >= 0 &&
-           index < before) {
+    while ((index = fw_http_find(head, in, name, index + 1, &value)) >= 0 && index < before) {
         found = index;
         *value_out = value;
     }
@@ -141,16 +237,19 @@ static int find_before(const struct fw_http_head *head, const uint8_t *in, int b
 }
 
 /* Several headers are one list (RFC 9110, section 5.3): the last one is read first. */
-bool fw_forwarded_client(const struct fw_proxies *proxies, const struct fw_http_head *head,
-                         const uint8_t *in, struct in6_addr *client_out)
+bool fw_forwarded_client(const struct fw_proxies *proxies, enum fw_proxy_header header,
+                         const struct fw_http_head *head, const uint8_t *in,
+                         struct in6_addr *client_out)
 {
-    struct fw_bytes list;
-    struct fw_bytes element;
+    const bool pairs = header == FW_PROXY_FORWARDED;
+    struct fw_bytes list = {NULL, 0};
+    struct fw_bytes element = {NULL, 0};
     bool found = false;
     int index = (int)FW_HTTP_HEADERS_MAX;
-    while ((index = find_before(head, in, index, &list)) >= 0) {
-        while (take_last(&list, &element)) {
-            if (!parse_element(element, client_out))
+    while ((index = find_before(head, in, pairs ? "forwarded" : "x-forwarded-for", index, &list)) >=
+           0) {
+        while (take_last(&list, pairs, &element)) {
+            if (!(pairs ? parse_forwarded(element, client_out) : parse_node(element, client_out)))
                 return false;
             found = true;
             if (!fw_proxies_have(proxies, client_out))

@@ -1,14 +1,14 @@
 /* mailbox.h: the one way from any thread into a worker.
  *
- * A lock-free stack that many push to and one takes whole, and then reverses: posts of one thread
- * stay in its order. It is bounded by the bytes that wait in it, softly: a publisher looks before
- * it posts.
+ * A stack that many push to and one takes whole (base/stack.h): posts of one thread stay in its
+ * order. It is bounded by the bytes that wait in it, softly: a publisher looks before it posts.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
 #ifndef FW_NET_MAILBOX_H
 #define FW_NET_MAILBOX_H
 
+#include "base/stack.h"
 #include "hub/msg.h"
 #include "hub/topic.h"
 
@@ -18,10 +18,16 @@
 
 /* A message on its way to one worker. */
 struct fw_post {
-    struct fw_post *next;
+    struct fw_stack_link link; /* first: a post is found as its link */
     struct fw_topic *topic;
     struct fw_msg *msg; /* one reference goes with it */
 };
+
+/* The post behind it in a list; NULL: it is the last. */
+static inline struct fw_post *fw_post_next(const struct fw_post *post)
+{
+    return (struct fw_post *)(void *)post->link.next;
+}
 
 /* What it counts as while it waits: itself and its message, so that empty ones are bounded too. */
 static inline size_t fw_post_bytes(const struct fw_post *post)
@@ -30,7 +36,7 @@ static inline size_t fw_post_bytes(const struct fw_post *post)
 }
 
 struct fw_mailbox {
-    _Atomic(struct fw_post *) newest;
+    struct fw_stack posts;
     atomic_size_t waiting_bytes;
 };
 
@@ -46,8 +52,8 @@ bool fw_mailbox_has_room(struct fw_mailbox *mailbox, size_t bytes);
  */
 bool fw_mailbox_post(struct fw_mailbox *mailbox, struct fw_post *post);
 
-/* Takes everything, oldest first, as a list through `next`; NULL when there is nothing. Thread: the
- * worker. */
+/* Takes everything, oldest first, as a list through fw_post_next; NULL when there is nothing.
+ * Thread: the worker. */
 struct fw_post *fw_mailbox_take(struct fw_mailbox *mailbox);
 
 /* Says that taken posts have been worked on: their bytes (fw_post_bytes) wait no longer. Thread:

@@ -4,12 +4,13 @@
  */
 #include "net/server/server_impl.h"
 
+#include "access/origin.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/topic_name.h"
+#include "proto/json.h"
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
-#include "session/json.h"
-#include "session/origin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +28,7 @@
 
 /* ---- options --------------------------------------------------------------------------------- */
 
-static unsigned allowed_cpus(void)
+unsigned fw_server_cpus(void)
 {
     cpu_set_t cpus;
     if (sched_getaffinity(0, sizeof cpus, &cpus) != 0)
@@ -48,7 +49,7 @@ static void read_options(struct fw_server *server, const struct fw_server_option
     size_t known = options->size < sizeof *own ? options->size : sizeof *own;
     memcpy(own, options, known);
     own->size = sizeof *own;
-    own->workers = own->workers == 0 ? allowed_cpus() : own->workers;
+    own->workers = own->workers == 0 ? fw_server_cpus() : own->workers;
     own->message_bytes_max =
         own->message_bytes_max == 0 ? FW_MESSAGE_BYTES_DEFAULT : own->message_bytes_max;
     own->fragments_max = or_default(own->fragments_max, FW_FRAGMENTS_DEFAULT);
@@ -90,8 +91,10 @@ static bool read_proxies(struct fw_server *server)
     const char *const *texts = server->options.trusted_proxies;
     struct fw_proxies *proxies = &server->proxies;
     for (size_t i = 0; texts != NULL && texts[i] != NULL; i++) {
-        if (proxies->count == FW_PROXIES_MAX ||
-            !fw_cidr_parse(texts[i], &proxies->list[proxies->count++]))
+        if (strcmp(texts[i], "unix:") == 0)
+            proxies->local = true;
+        else if (proxies->count == FW_PROXIES_MAX ||
+                 !fw_cidr_parse(texts[i], &proxies->list[proxies->count++]))
             return false;
     }
     return true;
@@ -117,7 +120,12 @@ static int check_options(struct fw_server *server)
          options->ping_interval_ms != FW_UNLIMITED))
         return usage(server, "a timeout must be at most 3600000 ms (an hour)");
     if (!read_proxies(server))
-        return usage(server, "a trusted proxy is an address or ADDRESS/BITS, and 32 are enough");
+        return usage(server, "a trusted proxy is an address, ADDRESS/BITS or unix:, at most 32");
+    if (options->proxy_protocol && server->proxies.count == 0 && !server->proxies.local)
+        return usage(server, "proxy_protocol needs trusted_proxies: who may say it");
+    if (options->proxy_header != FW_PROXY_X_FORWARDED_FOR &&
+        options->proxy_header != FW_PROXY_FORWARDED)
+        return usage(server, "proxy_header must be one of enum fw_proxy_header");
     const char *const *origins = options->allow_origins;
     for (size_t i = 0; origins != NULL && origins[i] != NULL; i++) {
         if (!fw_origin_pattern_valid(origins[i]))
@@ -259,6 +267,7 @@ int fw_server_create(const struct fw_server_options *options, fw_server **server
     read_options(server, options);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->changed, NULL);
+    fw_census_init(&server->census);
     fw_log_init(&server->log, NULL, NULL);
     server->log.context = server->options.context;
     if (server->options.on_log != NULL)
@@ -342,6 +351,7 @@ void fw_server_destroy(fw_server *server)
     fw_acceptor_clear(&server->acceptor);
     if (server->has_directory)
         fw_directory_clear(&server->directory);
+    fw_census_clear(&server->census);
     fw_peers_clear(&server->peers);
     fw_mem_free(server->topic_rules);
     fw_mem_free(server->workers);

@@ -15,9 +15,11 @@
 #define FW_NET_SERVER_IMPL_H
 
 #include "base/limits.h"
+#include "base/stack.h"
 #include "net/conn/conn.h"
 #include "net/engine/engine.h"
 #include "net/engine/sock.h"
+#include "net/server/census.h"
 #include "net/server/directory.h"
 #include "net/server/forwarded.h"
 #include "net/server/mailbox.h"
@@ -40,14 +42,34 @@ static_assert(FW_PEERS_MAX <= FW_TAG_ADDRESS, "each entry has a tag");
 /* A worker that is asked to stop lets its connections say goodbye for this long. */
 #define FW_STOP_MS_MAX (FW_CLOSE_MS + 1000u)
 
+/* What a worker began last, for who asks why it does not come round. X(name, text) */
+#define FW_DOING_TABLE(X)                                                                          \
+    X(FW_DOING_SOCKETS, "receiving and sending")                                                   \
+    X(FW_DOING_OPEN, "on_open")                                                                    \
+    X(FW_DOING_MESSAGE, "on_message")                                                              \
+    X(FW_DOING_CLOSE, "on_close")                                                                  \
+    X(FW_DOING_DRAIN, "on_drain")                                                                  \
+    X(FW_DOING_REQUEST, "on_request")                                                              \
+    X(FW_DOING_AUTHORIZE, "on_authorize")                                                          \
+    X(FW_DOING_FAN_OUT, "fanning out")                                                             \
+    X(FW_DOING_RESUME, "handing out history")                                                      \
+    X(FW_DOING_MEMORY, "looking after memory")                                                     \
+    X(FW_DOING_GOODBYE, "closing connections")
+
+enum fw_doing {
+#define FW_DOING_ENUM(name, text) name,
+    FW_DOING_TABLE(FW_DOING_ENUM)
+#undef FW_DOING_ENUM
+};
+
 struct fw_worker {
     struct fw_conns conns;
     struct fw_hub hub;
     struct fw_compressor compressor; /* used with options.deflate */
     struct fw_mailbox mailbox;
-    struct fw_post *inbox;                        /* taken from the mailbox, not delivered yet */
-    _Atomic(struct fw_authorization *) decisions; /* newest first: authorize.c */
-    unsigned access_version;                      /* of the policy that the host holds */
+    struct fw_post *inbox;     /* taken from the mailbox, not delivered yet */
+    struct fw_stack decisions; /* struct fw_authorization: authorize.c */
+    unsigned access_version;   /* of the policy that the host holds */
     struct fw_log log;
     struct fw_server *server;
     struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
@@ -58,6 +80,7 @@ struct fw_worker {
     uint64_t slow_report_ms; /* the worker's own */
     struct fw_memory_sweep sweep;
     uint64_t age_ms; /* when histories are looked through next */
+    struct fw_census_walk census;
 
     bool has_thread;
     bool told_stop;    /* it has seen that the server stops */
@@ -70,12 +93,14 @@ struct fw_worker {
         bool on;
     } drain;
     uint64_t stop_ms; /* when it stops waiting for its connections */
+    uint64_t cpu_ns;  /* of its thread, when the last turn ended; options.turn_times */
 
     uint_fast64_t beat_seen; /* fw_server_stalled_ms: the beat when it asked last, and when */
     uint64_t asked_ms;
 
     /* Written by the worker, read by anyone. */
     atomic_uint_fast64_t beat;   /* wakes that it has answered */
+    atomic_uchar doing;          /* enum fw_doing */
     atomic_uint_fast64_t opened; /* connections ever */
     atomic_uint_fast64_t gone;
     atomic_uint_fast64_t refused;
@@ -84,6 +109,9 @@ struct fw_worker {
     atomic_uint_fast64_t slow;
     atomic_uint_fast64_t deflate_bytes;
     atomic_uint_fast64_t rate_limited;
+    atomic_uint_fast64_t proxy_refused;
+    atomic_uint_fast64_t receive_bytes;
+    atomic_uint_fast64_t turn_us_max;
     atomic_uint_fast64_t tls_conns;
     atomic_uint_fast64_t tls_handshakes;
     atomic_uint_fast64_t tls_resumed;
@@ -104,7 +132,16 @@ struct fw_acceptor {
     struct fw_log log;
     pthread_t thread;
     bool has_thread;
-    uint64_t *handed;  /* connections given to each worker ever; the acceptor's own */
+    uint64_t *handed; /* connections given to each worker ever; the acceptor's own */
+    struct {
+        uint64_t from_ms;
+        uint32_t count; /* accepted since */
+        bool storm;
+    } pace;
+    struct {
+        struct fw_worker *worker; /* who gets the next `left` connections */
+        uint32_t left;
+    } run;
     uint32_t *tickets; /* accepted, waiting for a worker with room */
     uint32_t tickets_count;
     uint32_t handing; /* hand-overs that on_handed_over has not ended */
@@ -114,6 +151,8 @@ struct fw_acceptor {
     uint32_t *addresses; /* by ticket: its entry of the server's peers */
     atomic_uint_fast64_t address_full;
     atomic_uint_fast64_t address_fast;
+    atomic_uint_fast64_t rate_pauses;
+    uint64_t paid_us;   /* when the accepts so far are paid for: accepts_per_s, as a schedule */
     uint64_t resume_ms; /* when accepting goes on after a shortage; 0: it is on */
 };
 
@@ -134,6 +173,7 @@ struct fw_server {
     struct fw_memory_sweep **sweeps;
     struct fw_topic_rules *topic_rules; /* the general ones first */
     size_t topic_rules_count;
+    struct fw_census census;
     bool has_directory;
     struct fw_peers peers;
     struct fw_proxies proxies;
@@ -161,6 +201,11 @@ struct fw_server {
     int start_status;
 };
 
+static inline void fw_worker_does(struct fw_worker *worker, enum fw_doing doing)
+{
+    atomic_store_explicit(&worker->doing, (unsigned char)doing, memory_order_relaxed);
+}
+
 /* worker.c */
 struct fw_worker *fw_worker_create(struct fw_server *server, unsigned index);
 void fw_worker_destroy(struct fw_worker *worker);
@@ -182,6 +227,17 @@ void fw_worker_take_decisions(struct fw_worker *worker);
 /* Frees decisions that nobody took, and lets the policy go. */
 void fw_worker_drop_decisions(struct fw_worker *worker);
 
+/* admission.c: judges a connection by its client's address, and counts it when it is welcome; what
+ * is not is counted and logged. index_out: its entry of the server's peers. Thread: any. */
+bool fw_server_admit(struct fw_server *server, struct fw_log *log, uint64_t now_ms,
+                     const struct sockaddr *client, socklen_t client_bytes, uint32_t *index_out);
+/* Whether who connects is a proxy of ours. */
+bool fw_server_trusts(const struct fw_server *server, const struct sockaddr *peer);
+/* For the worker: a PROXY header, or a WebSocket's request, names the client of a proxy's
+ * connection, which counts for that one from now on. false: it may not connect. */
+bool fw_worker_told(void *owner, struct fw_conn *conn, const struct fw_proxy_client *client);
+bool fw_worker_admit(struct fw_session *session, const struct fw_request *request);
+
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
 void fw_acceptor_clear(struct fw_acceptor *acceptor);
@@ -200,6 +256,9 @@ void fw_server_tls_destroy(struct fw_server *server);
  */
 int fw_server_check_topics(struct fw_server *server);
 int fw_server_make_topic_rules(struct fw_server *server);
+
+/* server.c: on how many CPUs this process may run, FW_WORKERS_MAX at most. */
+unsigned fw_server_cpus(void);
 
 /* server.c: what its threads tell it. The acceptor waits until all workers are ready; true when the
  * server may run. */

@@ -14,26 +14,43 @@ static uint64_t load(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-uint32_t fw_server_stalled_ms(fw_server *server)
+static const char *const doings[] = {
+#define DOING_TEXT(name, text) [name] = (text),
+    FW_DOING_TABLE(DOING_TEXT)
+#undef DOING_TEXT
+};
+
+void fw_server_stalled(fw_server *server, struct fw_server_stall *stall_out)
 {
     struct timespec now;
-    uint64_t longest_ms = 0;
+    *stall_out = (struct fw_server_stall){.doing = doings[FW_DOING_SOCKETS]};
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     if (server->state != FW_RUNNING || atomic_load(&server->stopping))
-        return 0;
+        return;
     for (unsigned i = 0; i < server->workers_count; i++) {
         struct fw_worker *worker = server->workers[i];
         uint64_t beat = load(&worker->beat);
         if (beat != worker->beat_seen || worker->asked_ms == 0) {
             worker->beat_seen = beat;
             worker->asked_ms = now_ms;
-        } else if (now_ms - worker->asked_ms > longest_ms) {
-            longest_ms = now_ms - worker->asked_ms;
+        } else if (now_ms - worker->asked_ms > stall_out->stalled_ms) {
+            uint64_t stalled_ms = now_ms - worker->asked_ms;
+            unsigned doing = atomic_load_explicit(&worker->doing, memory_order_relaxed);
+            *stall_out = (struct fw_server_stall){
+                .stalled_ms = stalled_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)stalled_ms,
+                .worker = i,
+                .doing = doings[doing]};
         }
         fw_engine_wake(worker->engine);
     }
-    return longest_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)longest_ms;
+}
+
+uint32_t fw_server_stalled_ms(fw_server *server)
+{
+    struct fw_server_stall stall;
+    fw_server_stalled(server, &stall);
+    return stall.stalled_ms;
 }
 
 uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker)
@@ -86,6 +103,10 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
         stats_out->slow_closed += load(&worker->slow);
         stats_out->deflate_bytes += load(&worker->deflate_bytes);
         stats_out->rate_limited += load(&worker->rate_limited);
+        stats_out->proxy_refused += load(&worker->proxy_refused);
+        if (load(&worker->turn_us_max) > stats_out->turn_us_max)
+            stats_out->turn_us_max = load(&worker->turn_us_max);
+        stats_out->receive_bytes += load(&worker->receive_bytes);
         stats_out->tls_connections += load(&worker->tls_conns);
         stats_out->tls_handshakes += load(&worker->tls_handshakes);
         stats_out->tls_resumed += load(&worker->tls_resumed);
@@ -97,4 +118,5 @@ void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out)
     stats_out->connection_bytes = stats_out->connections * sizeof(struct fw_conn);
     stats_out->address_full = load(&server->acceptor.address_full);
     stats_out->address_fast = load(&server->acceptor.address_fast);
+    stats_out->accept_pauses = load(&server->acceptor.rate_pauses);
 }

@@ -5,6 +5,7 @@
 #include "net/server/server_impl.h"
 
 #include "base/mem.h"
+#include "base/topic_name.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "net/conn/conn_proxy.h"
 #include "net/conn/conn_tls.h"
 #include "session/encode.h"
 #include "session/request.h"
@@ -26,6 +27,10 @@
 #define DRAIN_MS_PER_CONN 40u
 /* Messages of one topic that the hub is handed at once. */
 #define RUN_MESSAGES_MAX 256u
+/* Workers that share a CPU take turns anyway: who takes its turn for several events leaves more of
+ * the CPU to all of them. */
+#define GATHER_EVENTS 16u
+#define GATHER_US     200u
 /* How old the figures of slow connections may be. */
 #define SLOW_REPORT_MS 100u
 
@@ -58,38 +63,48 @@ static inline void count_one(atomic_uint_fast64_t *counter)
 static unsigned up_open(struct fw_session *session, const struct fw_request *request)
 {
     const struct fw_server_options *options = &worker_of(session)->server->options;
-    return options->on_open == NULL ? 0
-                                    : options->on_open(conn_of(session), request, options->context);
+    if (options->on_open == NULL)
+        return 0;
+    fw_worker_does(worker_of(session), FW_DOING_OPEN);
+    return options->on_open(conn_of(session), request, options->context);
 }
 
 static void up_message(struct fw_session *session, uint8_t type, const uint8_t *bytes, size_t count)
 {
     const struct fw_server_options *options = &worker_of(session)->server->options;
-    if (options->on_message != NULL)
-        options->on_message(conn_of(session), (enum fw_message_type)type, bytes, count,
-                            options->context);
+    if (options->on_message == NULL)
+        return;
+    fw_worker_does(worker_of(session), FW_DOING_MESSAGE);
+    options->on_message(conn_of(session), (enum fw_message_type)type, bytes, count,
+                        options->context);
 }
 
 static void up_closed(struct fw_session *session, unsigned code, struct fw_bytes reason)
 {
     const struct fw_server_options *options = &worker_of(session)->server->options;
-    if (options->on_close != NULL)
-        options->on_close(conn_of(session), code, (const char *)reason.at, reason.count,
-                          options->context);
+    if (options->on_close == NULL)
+        return;
+    fw_worker_does(worker_of(session), FW_DOING_CLOSE);
+    options->on_close(conn_of(session), code, (const char *)reason.at, reason.count,
+                      options->context);
 }
 
 static void up_drained(struct fw_session *session)
 {
     const struct fw_server_options *options = &worker_of(session)->server->options;
-    if (options->on_drain != NULL)
-        options->on_drain(conn_of(session), options->context);
+    if (options->on_drain == NULL)
+        return;
+    fw_worker_does(worker_of(session), FW_DOING_DRAIN);
+    options->on_drain(conn_of(session), options->context);
 }
 
 static void up_request(struct fw_session *session, struct fw_request *request)
 {
     const struct fw_server_options *options = &worker_of(session)->server->options;
-    if (options->on_request != NULL)
-        options->on_request(request, options->context);
+    if (options->on_request == NULL)
+        return;
+    fw_worker_does(worker_of(session), FW_DOING_REQUEST);
+    options->on_request(request, options->context);
 }
 
 static int up_publish(struct fw_session *session, struct fw_bytes topic,
@@ -150,40 +165,16 @@ static bool up_slow(struct fw_session *session, unsigned index, struct fw_slow_r
     return true;
 }
 
-static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+static bool up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
 {
-    fw_directory_busiest(&worker_of(session)->server->directory, busiest_out);
+    struct fw_worker *worker = worker_of(session);
+    return fw_census_ask(&worker->server->census, &worker->census, &worker->server->directory,
+                         worker->conns.host.now_ms, busiest_out);
 }
 
 static bool up_ready(struct fw_session *session)
 {
     return !atomic_load_explicit(&worker_of(session)->server->stopping, memory_order_relaxed);
-}
-
-/* Who comes through a proxy of ours is counted by the address that it speaks for. */
-static bool up_admit(struct fw_session *session, const struct fw_request *request)
-{
-    struct fw_worker *worker = worker_of(session);
-    struct fw_server *server = worker->server;
-    struct fw_conn *conn = conn_of(session);
-    struct sockaddr_in6 client = {.sin6_family = AF_INET6};
-    uint32_t index;
-    if ((conn->tag & FW_TAG_PROXY) == 0 ||
-        !fw_forwarded_client(&server->proxies, request->head, request->bytes, &client.sin6_addr))
-        return true;
-    enum fw_peer_verdict verdict =
-        fw_peers_admit(&server->peers, (const struct sockaddr *)(const void *)&client,
-                       session->host->now_ms, &index);
-    if (verdict == FW_PEER_WELCOME) {
-        fw_peers_left(&server->peers, conn->tag & FW_TAG_ADDRESS);
-        conn->tag = (conn->tag & ~FW_TAG_ADDRESS) | index;
-        return true;
-    }
-    struct fw_acceptor *acceptor = &server->acceptor;
-    atomic_fetch_add_explicit(verdict == FW_PEER_HAS_TOO_MANY ? &acceptor->address_full
-                                                              : &acceptor->address_fast,
-                              1, memory_order_relaxed);
-    return false;
 }
 
 static uint64_t up_wall_s(struct fw_session *session)
@@ -203,7 +194,7 @@ static const struct fw_session_upward upward = {
     .closed = up_closed,
     .drained = up_drained,
     .request = up_request,
-    .admit = up_admit,
+    .admit = fw_worker_admit,
     .authorize = fw_worker_authorize,
     .certificate = fw_worker_certificate,
     .wall_s = up_wall_s,
@@ -242,7 +233,7 @@ static size_t take_run(struct fw_worker *worker, struct fw_msg **msgs, size_t *r
     while (worker->inbox != NULL && worker->inbox->topic == topic && count < RUN_MESSAGES_MAX &&
            (count == 0 || share_of(worker->inbox) <= *room)) {
         struct fw_post *post = worker->inbox;
-        worker->inbox = post->next;
+        worker->inbox = fw_post_next(post);
         *room -= share_of(post) < *room ? share_of(post) : *room;
         *waited_out += fw_post_bytes(post);
         msgs[count++] = post->msg;
@@ -284,7 +275,7 @@ static void free_inbox(struct fw_worker *worker)
 {
     while (worker->inbox != NULL || (worker->inbox = fw_mailbox_take(&worker->mailbox)) != NULL) {
         struct fw_post *post = worker->inbox;
-        worker->inbox = post->next;
+        worker->inbox = fw_post_next(post);
         fw_msg_drop(post->msg);
         fw_mem_free(post);
     }
@@ -378,17 +369,26 @@ static void publish_tls(struct fw_worker *worker)
 static void on_turn(void *owner)
 {
     struct fw_worker *worker = owner;
+    fw_worker_does(worker, FW_DOING_FAN_OUT);
     bool idle = deliver_inbox(worker);
+    fw_worker_does(worker, FW_DOING_RESUME);
     fw_session_catch_up(&worker->conns.host);
     report_slow(worker);
+    fw_worker_does(worker, FW_DOING_MEMORY);
     fw_worker_mind_memory(worker);
+    if (FW_UNLIKELY(worker->census.found != NULL))
+        fw_census_step(&worker->server->census, &worker->census, &worker->server->directory,
+                       worker->conns.host.now_ms);
+    fw_worker_does(worker, FW_DOING_GOODBYE);
     if (worker->told_stop && !worker->said_goodbye && (idle || worker->drain.on))
         say_goodbyes(worker);
+    fw_worker_does(worker, FW_DOING_SOCKETS);
     set_count(&worker->refused, worker->conns.host.handshakes_refused);
     set_count(&worker->received, worker->conns.host.messages_received);
     set_count(&worker->delivered, worker->hub.delivered_messages);
     set_count(&worker->slow, worker->conns.host.slow_closed);
     set_count(&worker->rate_limited, worker->conns.host.rate_limited);
+    set_count(&worker->proxy_refused, fw_conns_proxy_refused(&worker->conns));
     set_count(&worker->deflate_bytes, worker->compressor.pool.contexts_bytes);
     if (worker->server->tls_place != NULL)
         publish_tls(worker);
@@ -450,16 +450,20 @@ static int start(struct fw_worker *worker)
     int result = fw_engine_create(server->engine_kind, &options, &worker->engine);
     if (result != 0)
         return result;
+    if (server->workers_count > fw_server_cpus())
+        fw_engine_gather(worker->engine, GATHER_EVENTS, GATHER_US);
     struct fw_conns *conns = &worker->conns;
     result = fw_conns_init(conns, server->slots_max, fw_engine_now_ms(worker->engine));
     if (result != 0)
         return result;
     conns->engine = worker->engine;
+    set_count(&worker->receive_bytes, fw_engine_stats(worker->engine)->receive_memory_bytes);
     conns->owner = worker;
     conns->on_opened = on_opened;
     conns->on_gone = on_gone;
     conns->on_wake = on_wake;
     conns->on_turn = on_turn;
+    conns->on_told = fw_worker_told;
     conns->host.context = server->options.context;
     conns->host.rules = &server->rules;
     conns->host.up = &upward;
@@ -472,14 +476,16 @@ static int start(struct fw_worker *worker)
         fw_tls_thread_start();
         result = fw_conns_tls_create(conns, server->tls_place);
     }
+    if (result == 0 && server->options.proxy_protocol)
+        result = fw_conns_proxy_create(conns);
     return result != 0 ? result : start_compressor(worker);
 }
 
 /* How long the next turn may wait. */
 static int wait_ms(const struct fw_worker *worker)
 {
-    if (worker->inbox != NULL || worker->conns.host.resuming_count > 0 ||
-        (worker->told_stop && !worker->drain.on))
+    if (worker->inbox != NULL || worker->census.found != NULL ||
+        worker->conns.host.resuming_count > 0 || (worker->told_stop && !worker->drain.on))
         return 0;
     int wait = fw_conns_wait_ms(&worker->conns);
     int memory_wait = fw_worker_memory_wait_ms(worker);
@@ -496,6 +502,18 @@ static bool finished(const struct fw_worker *worker)
            (worker->conns.live_count == 0 || fw_engine_now_ms(worker->engine) >= worker->stop_ms);
 }
 
+/* The first one is its start, and does not count. */
+static void time_turn(struct fw_worker *worker)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    uint64_t cpu_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    uint64_t took_us = worker->cpu_ns == 0 ? 0 : (cpu_ns - worker->cpu_ns) / 1000;
+    worker->cpu_ns = cpu_ns;
+    if (took_us > atomic_load_explicit(&worker->turn_us_max, memory_order_relaxed))
+        set_count(&worker->turn_us_max, took_us);
+}
+
 void *fw_worker_main(void *argument)
 {
     struct fw_worker *worker = argument;
@@ -503,8 +521,11 @@ void *fw_worker_main(void *argument)
     int result = start(worker);
     if (fw_server_thread_ready(server, result) &&
         fw_server_wait_ready(server, server->workers_count + 1)) {
-        while (!finished(worker) && result == 0)
+        while (!finished(worker) && result == 0) {
             result = fw_engine_turn(worker->engine, wait_ms(worker));
+            if (FW_UNLIKELY(server->options.turn_times))
+                time_turn(worker);
+        }
         if (result < 0)
             fw_log(&worker->log, FW_LOG_ERROR, "worker %u ended: its engine failed: %s",
                    worker->index, fw_status_text(result));
@@ -513,6 +534,7 @@ void *fw_worker_main(void *argument)
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);
+    fw_census_leave(&server->census, &worker->census);
     if (server->tls_place != NULL)
         fw_tls_thread_stop();
     fw_compressor_clear(&worker->compressor);

@@ -87,7 +87,7 @@ struct fw_tls_session {
 
 /* ---- tls_library.c ---- */
 
-/* Starts wolfSSL, the first time: allocators, crypto device. 0 or FW_ERR_TLS_LIBRARY. */
+/* Starts wolfSSL, until it has: allocators, crypto device. 0 or FW_ERR_TLS_LIBRARY. */
 int fw_tls_library_start(void);
 
 /* ---- tls_status.c ---- */

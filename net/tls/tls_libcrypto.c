@@ -294,7 +294,8 @@ static int run_device(int device, wc_CryptoInfo *info, void *context)
 
 int fw_tls_libcrypto_start(void)
 {
-    p256 = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
+    if (p256 == NULL) /* kept by a start that failed behind it */
+        p256 = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
     if (p256 == NULL || wc_CryptoCb_RegisterDevice(FW_TLS_DEVICE, run_device, NULL) != 0)
         return FW_ERR_TLS_LIBRARY;
     return 0;

@@ -2,8 +2,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "base/check.h"
 #include "base/mem.h"
 #include "net/tls/tls_internal.h"
+#include "net/tls/tls_ipsec_mb.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -15,9 +17,12 @@
 /* ---- the heap ---- */
 
 /* wolfSSL allocates for every record, so one counter for all threads would be a line that all cores
- * pull at. Each thread has a stripe of its own while there are no more than STRIPES; only the sums
- * mean something, since what one thread allocates another may free. */
+ * pull at. The first threads have a stripe each, which nobody else writes, so that counting needs
+ * no locked instruction: two of them at each of the hundreds of blocks that a handshake takes are 2
+ * % of it. Those that come later share the last. Only the sums mean something, since what one
+ * thread allocates another may free. */
 #define STRIPES          64
+#define SHARED           (STRIPES - 1)
 #define CACHE_LINE_BYTES 64
 struct stripe {
     _Alignas(CACHE_LINE_BYTES) _Atomic int64_t bytes;
@@ -27,14 +32,25 @@ static struct stripe stripes[STRIPES];
 static _Atomic unsigned stripes_taken;
 static _Thread_local struct stripe *my_stripe;
 
+static void add_alone(_Atomic int64_t *sum, int64_t more)
+{
+    atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
 static void count(int64_t bytes, int64_t blocks)
 {
     if (my_stripe == NULL) {
         unsigned taken = atomic_fetch_add_explicit(&stripes_taken, 1, memory_order_relaxed);
-        my_stripe = &stripes[taken % STRIPES];
+        my_stripe = &stripes[taken < SHARED ? taken : SHARED];
     }
-    atomic_fetch_add_explicit(&my_stripe->bytes, bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&my_stripe->blocks, blocks, memory_order_relaxed);
+    if (FW_UNLIKELY(my_stripe == &stripes[SHARED])) {
+        atomic_fetch_add_explicit(&my_stripe->bytes, bytes, memory_order_relaxed);
+        atomic_fetch_add_explicit(&my_stripe->blocks, blocks, memory_order_relaxed);
+    } else {
+        add_alone(&my_stripe->bytes, bytes);
+        add_alone(&my_stripe->blocks, blocks);
+    }
 }
 
 static int64_t held(void *block)
@@ -81,25 +97,35 @@ struct fw_tls_memory fw_tls_memory(void)
 
 /* ---- start ---- */
 
-static pthread_once_t started = PTHREAD_ONCE_INIT;
-static int start_status;
+static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool started;
 
-static void start(void)
+static int start(void)
 {
-    start_status = FW_ERR_TLS_LIBRARY;
     if (wolfSSL_SetAllocators(library_alloc, library_free, library_resize) != 0)
-        return;
+        return FW_ERR_TLS_LIBRARY;
     if (wolfSSL_Init() != WOLFSSL_SUCCESS)
-        return;
-    start_status = fw_tls_libcrypto_start();
+        return FW_ERR_TLS_LIBRARY;
+    int status = fw_tls_libcrypto_start();
+    if (status == 0)
+        status = fw_tls_ipsec_mb_start();
+    if (status != 0)
+        wolfSSL_Cleanup();
+    return status;
 }
 
 /* The allocators must be in place before wolfSSL allocates anything, so all doors lead here first.
- * There is no stop: what wolfSSL keeps is for the life of the process. */
+ * A start that failed, for want of memory, is tried again by the next who comes. There is no stop:
+ * what wolfSSL keeps is for the life of the process. */
 int fw_tls_library_start(void)
 {
-    pthread_once(&started, start);
-    return start_status;
+    int status = 0;
+    pthread_mutex_lock(&start_lock);
+    if (!started)
+        status = start();
+    started = status == 0;
+    pthread_mutex_unlock(&start_lock);
+    return status;
 }
 
 /* ---- what it is ---- */
@@ -119,7 +145,12 @@ void fw_tls_library(char *line_out, size_t line_bytes)
 {
     const char *version = wolfSSL_lib_version();
     const char *helper = fw_tls_libcrypto_version();
-    if (!fw_tls_library_is_slow())
+    const char *ipsec_mb = fw_tls_library_start() == 0 ? fw_tls_ipsec_mb_version() : NULL;
+    if (ipsec_mb != NULL)
+        snprintf(line_out, line_bytes,
+                 "wolfSSL %s with its own assembly; AES-GCM of large records by libIPSec_MB %s",
+                 version, ipsec_mb);
+    else if (!fw_tls_library_is_slow())
         snprintf(line_out, line_bytes, "wolfSSL %s with its own assembly", version);
     else if (helper != NULL)
         snprintf(line_out, line_bytes,
@@ -158,4 +189,5 @@ void fw_tls_thread_stop(void)
     wc_ecc_fp_free();
 #endif
     fw_tls_libcrypto_thread_stop();
+    fw_tls_ipsec_mb_thread_stop();
 }

@@ -221,6 +221,8 @@ static bool put_attribute(struct text *text, struct fw_bytes attribute)
 
 static bool put_rdn(struct text *text, struct fw_bytes rdn)
 {
+    if (rdn.count == 0) /* it would be nothing, and so pass for a name without it */
+        return false;
     for (bool first = true; rdn.count > 0; first = false) {
         uint8_t tag;
         struct fw_bytes attribute;

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "net/tls/tls_internal.h"
+#include "net/tls/tls_ipsec_mb.h"
 
 #include <errno.h>
 
@@ -44,14 +45,23 @@ bool fw_tls_sink_reserve(struct fw_tls_sink *sink, size_t more)
     return sink->capacity - sink->count >= more || sink->grow(sink, more);
 }
 
+/* Whether its records get a device with its first flight. Not before: a device is asked about every
+ * hash as well, and the keys of the application's data are set when the flight is out. TLS 1.2 and
+ * clients, whose version is known later, are served by wolfSSL itself. */
+static bool is_server_of_13(const struct fw_tls *tls)
+{
+    return tls->context->role == FW_TLS_SERVER && wolfSSL_GetVersion(tls->ssl) == WOLFSSL_TLSV1_3;
+}
+
 int fw_tls_io_send(WOLFSSL *ssl, char *bytes, int bytes_count, void *context)
 {
-    (void)ssl;
     struct fw_tls *tls = context;
     if (tls->sink == NULL || !fw_tls_sink_reserve(tls->sink, (size_t)bytes_count)) {
         tls->status = -ENOMEM;
         return WOLFSSL_CBIO_ERR_GENERAL;
     }
+    if (tls->state == FW_TLS_HANDSHAKE && is_server_of_13(tls))
+        fw_tls_ipsec_mb_serve(ssl);
     memcpy(tls->sink->bytes + tls->sink->count, bytes, (size_t)bytes_count);
     tls->sink->count += (size_t)bytes_count;
     return bytes_count;

@@ -183,3 +183,28 @@ Test(settings, of_a_file_cut_anywhere_are_read_or_refused)
     close(fd);
     unlink(path);
 }
+
+/* YAML 1.1, section 5.1: what ends lines, or is refused, is escaped where it is shown. */
+Test(settings, that_are_shown_are_read_again)
+{
+    static const char text[] = "\"\\ \x01\x7f caf\xc3\xa9 \xc2\x80 \xc2\x85 \xc2\x9f \xc2\xa0 "
+                               "\xe2\x80\xa7 \xe2\x80\xa8 \xe2\x80\xa9 \xef\xbb\xbf \xef\xbf\xbd "
+                               "\xef\xbf\xbe \xef\xbf\xbf \xf0\x9f\x9a\x80";
+    char path[] = "/tmp/fanwire-settings-XXXXXX";
+    int row = settings_find("token-audience", strlen("token-audience"));
+    const struct origin flag = {.source = FROM_FLAG};
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    FILE *file = fdopen(fd, "w");
+    settings_init(&settings);
+    cr_assert(settings_set(&settings, (unsigned)row, text, flag, "--token-audience"));
+    fputs("token-audience: ", file);
+    settings_print(&settings, (unsigned)row, file);
+    fclose(file);
+    settings_clear(&settings);
+    settings_init(&settings);
+    cr_assert(settings_read_file(&settings, FOR_SERVE, path));
+    cr_assert_str_eq(settings.token_audience, text);
+    settings_clear(&settings);
+    unlink(path);
+}

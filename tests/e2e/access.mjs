@@ -88,6 +88,12 @@ await run(async () => {
       assert.equal(status(server, '/metrics', '-u', 'alice:wonder'), 403);
       const { text } = fetchStatus(server, '/metrics', bearer);
       assert.match(text, /^fanwire_connections \d+$/m);
+      for (const category of ['session', 'output', 'input', 'deflate', 'tls', 'receive']) {
+        for (const name of ['fanwire_memory_bytes', 'fanwire_connection_bytes'])
+          assert.match(text, new RegExp(`^${name}\\{category="${category}"\\} \\d+$`, 'm'));
+      }
+      assert.match(text, /^fanwire_memory_bytes\{category="receive"\} [1-9]\d+$/m);
+      assert.match(text, /^fanwire_connection_bytes\{category="session"\} [1-9]\d+$/m);
     });
 
     await check(`${engine}: the log has no credential in it`, async () => {

@@ -6,16 +6,18 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import fs from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { startRelay } from './support/between.mjs';
 import { browserMissing, launchBrowser, openPage } from './support/browser.mjs';
-import { check, eventually, pause, run, skip } from './support/checks.mjs';
-import { startGuard } from './support/guard.mjs';
+import { atEnd, check, eventually, pause, run, skip } from './support/checks.mjs';
 import {
   assertContrasts, assertFits, assertNamed, CONTRAST_MIN, fill, isLive, PICTURES, realComplaints, stateOf,
   tabTo, textOf, textsOf,
 } from './support/page.mjs';
-import { startServer } from './support/server.mjs';
+import { runToEnd, startServer } from './support/server.mjs';
 
 const said = (page) => textsOf(page, '#log .body');
 const names = (page) => textsOf(page, '#log .who');
@@ -247,41 +249,81 @@ async function give(page, token) {
   await page.keyboard.press('Enter');
 }
 
-async function credential(browser, server) {
-  const guard = await startGuard(server.port, 'good-token');
-  const page = await openPage(browser, `${guard.url}/`);
+/* A secret that a server checks tokens with, and tokens made with it. */
+function makeTokens() {
+  const folder = mkdtempSync(join(tmpdir(), 'fanwire-pages-'));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const key = join(folder, 'secret');
+  writeFileSync(key, 'correct horse battery staple 123\n');
+  const make = (...flags) => {
+    const { status, stdout, stderr } = runToEnd(['token', '--key', key, ...flags]);
+    assert.equal(status, 0, stderr);
+    return stdout.trim();
+  };
+  const all = ['--subscribe', '*', '--publish', '*', '--observe'];
+  return {
+    key,
+    weak: make('--subscribe', 'other', '--expires', '1h'),
+    good: make('--sub', 'good', ...all),
+    next: make('--sub', 'next', ...all),
+    short: (time) => make('--sub', 'short', '--expires', time, ...all),
+  };
+}
+
+/* What a page sends as tokens from now on: "Authorization TOKEN", "subprotocol TOKEN". */
+async function watchTokens(page) {
+  const sent = [];
+  const session = await page.createCDPSession();
+  const note = (kind, text, pattern) => {
+    const found = pattern.exec(text ?? '');
+    if (found) {
+      sent.push(`${kind} ${found[1]}`);
+    }
+  };
+  page.on('request', (request) => note('Authorization', request.headers().authorization, /^Bearer (.+)$/));
+  session.on('Network.webSocketWillSendHandshakeRequest', ({ request }) =>
+    note('subprotocol', request.headers['Sec-WebSocket-Protocol'], /bearer\.([^, ]+)/));
+  await session.send('Network.enable');
+  return sent;
+}
+
+async function credential(browser) {
+  const tokens = makeTokens();
+  const server = await startServer(['serve', '--demo', '--token-key', tokens.key, '--token-skew', '0']);
+  const page = await openPage(browser, `${server.url}/`);
+  const sent = await watchTokens(page);
   await check('token: a refused figure asks for it, and says why', async () => {
     await eventually('it is asked for', () => asked(page));
-    assert.match(await reason(page), /wants to know who asks: no credential/);
+    assert.match(await reason(page), /wants to know who asks: this needs a credential/);
     assert.equal(await page.evaluate(() => document.activeElement.id), 'token-field');
     await page.screenshot({ path: `${PICTURES}/token.png` });
   });
   await check('token: what cannot be one is not sent', async () => {
-    const before = guard.sent.length;
+    const before = sent.length;
     await page.keyboard.press('Enter');
     assert.match(await textOf(page, '#token-error'), /Paste a token/);
     await page.keyboard.type('no\u00e9 spaces');
     await page.keyboard.press('Enter');
     assert.match(await textOf(page, '#token-error'), /no token/);
     assert.ok(await asked(page));
-    assert.equal(guard.sent.length, before);
+    assert.equal(sent.length, before);
     await page.$eval('#token-field', (field) => { field.value = ''; });
   });
   await check('token: a wrong one is asked for again; the right one shows the figures', async () => {
-    await give(page, 'bad-token');
+    await give(page, tokens.weak);
     await eventually('it is asked again', async () =>
       await asked(page) && /does not allow/.test(await reason(page)));
-    await give(page, 'good-token');
+    await give(page, tokens.good);
     await eventually('there are figures', () => page.$('#topics-rows tr'));
     assert.equal(await asked(page), null);
-    assert.ok(guard.sent.includes('Authorization bad-token'));
-    assert.ok(guard.sent.includes('Authorization good-token'));
+    assert.ok(sent.includes(`Authorization ${tokens.weak}`));
+    assert.ok(sent.includes(`Authorization ${tokens.good}`));
   });
   await check('token: WebSockets have it as a subprotocol, publishing as Authorization', async () => {
     await fill(page, '#subscribe-topics', 'guarded');
     await page.click('#subscribe-form button[type=submit]');
     await eventually('the subscription is live', () => isLive(page, '#subscribe-state'));
-    assert.ok(guard.sent.includes('subprotocol good-token'));
+    assert.ok(sent.includes(`subprotocol ${tokens.good}`));
     await fill(page, '#publish-topic', 'guarded');
     await fill(page, '#publish-text', 'with a token');
     await page.click('#publish-form button[type=submit]');
@@ -294,19 +336,21 @@ async function credential(browser, server) {
         + document.documentElement.outerHTML,
       session: JSON.stringify(sessionStorage),
     }));
-    assert.ok(!where.includes('good-token'));
-    assert.ok(session.includes('good-token'));
+    assert.ok(!where.includes(tokens.good));
+    assert.ok(session.includes(tokens.good));
     await page.reload();
     await eventually('a reload keeps it', () => isLive(page, '#subscribe-state'));
-    const other = await openPage(browser, `${guard.url}/`);
+    const other = await openPage(browser, `${server.url}/`);
     await eventually('another tab is asked', () => asked(other));
     await other.close();
     await page.bringToFront();
   });
   await check('token: one that expires is asked for, and the subscription goes on', async () => {
-    guard.expire('next-token');
+    await page.click('#credential');
+    await give(page, tokens.short('4s'));
+    await eventually('it is live with another', () => isLive(page, '#subscribe-state'));
     await eventually('it is asked for', () => asked(page));
-    await give(page, 'next-token');
+    await give(page, tokens.next);
     await eventually('it is live again', async () =>
       /nothing missed/.test(await textOf(page, '#subscribe-state')));
   });
@@ -326,19 +370,21 @@ async function credential(browser, server) {
     await eventually('it is said', async () => /Not published/.test(await textOf(page, '#publish-result')));
     await tabTo(page, '#credential');
     await page.keyboard.press('Enter');
-    await give(page, 'next-token');
+    await give(page, tokens.next);
     await eventually('it is live again', () => isLive(page, '#subscribe-state'));
     await eventually('there are figures', async () => await textOf(page, '#refusal') === '');
   });
   assert.deepEqual(realComplaints(page), []);
   await page.close();
   await check('token: the chat asks for it, too', async () => {
-    const room = await openPage(browser, `${guard.url}/chat`);
-    await give(room, 'next-token');
+    const room = await openPage(browser, `${server.url}/chat`);
+    await give(room, tokens.next);
     await eventually('the room is live', () => isLive(room, '#state'));
     assert.deepEqual(realComplaints(room), []);
     await room.close();
   });
+  assert.doesNotMatch(server.output(), /eyJ/, 'the log has no token');
+  assert.equal(await server.stop(), 0);
 }
 
 run(async () => {
@@ -355,7 +401,7 @@ run(async () => {
   await chatThatIsCut(browser, server);
   await ticker(browser, server);
   await looks(browser, server);
-  await credential(browser, server);
+  await credential(browser);
   await tickerWithoutDemo(browser);
   assert.equal(await server.stop(), 0);
 });

@@ -10,6 +10,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import tls from 'node:tls';
 import { browserMissing, launchBrowser, openPage } from './support/browser.mjs';
 import { atEnd, check, eventually, run, skip } from './support/checks.mjs';
 import { curl } from './support/curl.mjs';
@@ -89,6 +91,32 @@ async function clientsAgree(engine, ca, own, clients, browser) {
 
 /* ---- certificates under load ----------------------------------------------------------------- */
 
+/* One who connects again and again, each time by a whole handshake of its own, and asks for a page:
+ * when each began, and whose certificate it was shown. It goes on until `over`, and fails as soon as
+ * one connection does. */
+async function connectAgainAndAgain(server, ca, over) {
+  const [host, port] = server.address.split(':');
+  const seen = [];
+  while (!over()) {
+    const since = Date.now();
+    const shown = await new Promise((resolve, reject) => {
+      const socket = tls.connect({ host, port, ca: fs.readFileSync(ca.file), servername: 'localhost' });
+      let answer = '';
+      let name;
+      socket.on('error', reject);
+      socket.on('data', (bytes) => { answer += bytes; });
+      socket.on('end', () => (answer.startsWith('HTTP/1.1 200')
+        ? resolve(name) : reject(new Error(`answered ${JSON.stringify(answer)}`))));
+      socket.on('secureConnect', () => {
+        name = socket.getPeerCertificate().subject.CN;
+        socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      });
+    });
+    seen.push({ since, shown });
+  }
+  return seen;
+}
+
 async function swapCertificates(engine, ca, kind) {
   const served = ca.make('served', NAMES);
   const next = ca.make('next', NAMES);
@@ -109,15 +137,28 @@ async function swapCertificates(engine, ca, kind) {
       await publish();
     }
     assert.match(sClient(server, ca), /subject=CN = served/);
+    let over = false;
+    const connectors = Array.from({ length: 4 }, () => connectAgainAndAgain(server, ca, () => over));
+    await sleep(300);
     fs.renameSync(next.cert, served.cert);
     fs.renameSync(next.key, served.key);
     server.process.kill('SIGHUP');
     const since = Date.now();
-    await eventually('the new certificate is shown', async () => {
+    while (Date.now() - since < 2000) {
       await publish();
-      return /subject=CN = next/.test(sClient(server, ca));
-    });
-    assert.ok(Date.now() - since < 1000, `after ${Date.now() - since} ms`);
+    }
+    over = true;
+    const seen = (await Promise.all(connectors)).flat();
+    const olds = seen.filter(({ shown }) => shown === 'served');
+    const news = seen.filter(({ shown }) => shown === 'next');
+    assert.equal(olds.length + news.length, seen.length, 'no third one was shown');
+    assert.ok(olds.some((one) => one.since < since), 'the old one before');
+    const first = Math.min(...news.map((one) => one.since)) - since;
+    const last = Math.max(...olds.map((one) => one.since)) - since;
+    console.log(`        ${seen.length} connects, none dropped: the first new certificate after ${first} ms, `
+      + `the last old one after ${last} ms`);
+    assert.ok(last < 1000, `an old certificate after ${last} ms`);
+    assert.ok(news.length >= 20, `${news.length} saw the new one`);
     for (const client of clients) {
       await eventually('all messages', () => client.messages.length === published);
       assert.equal(client.closedWith, null);

@@ -7,9 +7,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "access/token.h"
 #include "base/base64url.h"
 #include "base/mem.h"
-#include "session/token.h"
 
 #include <fanwire/status.h>
 #include <stdio.h>

@@ -124,13 +124,14 @@ void dialer_listen(struct dialer *dialer, const char *address, int backlog)
     MUST(status == 0, "listening on %s: %s", address, strerror(-status));
 }
 
-struct dialer *dialer_create(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
-                             const char *address)
+static struct dialer *create(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
+                             bool speaks_first, const char *address)
 {
     struct dialer *dialer = calloc(1, sizeof *dialer);
     MUST(dialer != NULL, "out of memory");
     const struct fw_engine_options options = {.slots_max = slots,
                                               .connects_max = connects,
+                                              .speaks_first = speaks_first,
                                               .receive_bytes = 256 * 1024,
                                               .owner = dialer,
                                               .events = &dialer_events};
@@ -138,6 +139,18 @@ struct dialer *dialer_create(enum fw_engine_kind kind, uint32_t slots, uint32_t 
     MUST(status == 0, "fw_engine_create: %s", strerror(-status));
     dialer_listen(dialer, address, 4096);
     return dialer;
+}
+
+struct dialer *dialer_create(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
+                             const char *address)
+{
+    return create(kind, slots, connects, false, address);
+}
+
+struct dialer *dialer_create_speaking(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
+                                      const char *address)
+{
+    return create(kind, slots, connects, true, address);
 }
 
 void dialer_destroy(struct dialer *dialer)

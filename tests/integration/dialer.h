@@ -45,6 +45,9 @@ extern const struct fw_engine_events dialer_events;
 /* Makes an engine and a listener; the test fails when that fails. */
 struct dialer *dialer_create(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
                              const char *address);
+/* The same with an engine that expects to speak first. */
+struct dialer *dialer_create_speaking(enum fw_engine_kind kind, uint32_t slots, uint32_t connects,
+                                      const char *address);
 void dialer_destroy(struct dialer *dialer);
 
 /* Listens anew; the old listener is the caller's to close. */

@@ -31,62 +31,40 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-/* One test, run on every engine; one that does not work here is skipped, and says why. */
+/* One run of a test: on an engine, after `begin`; skipped out loud where the engine does not work.
+ */
+#define SERVER_RUN(prefix, suite, name, seconds, engine, begin)                                    \
+    Test(prefix##_##suite, name, .timeout = (seconds))                                             \
+    {                                                                                              \
+        server_needs(engine);                                                                      \
+        begin;                                                                                     \
+        suite##_##name(engine);                                                                    \
+    }
+
+#define SERVER_RUNS_PLAIN(suite, name, seconds)                                                    \
+    SERVER_RUN(epoll, suite, name, seconds, FW_USE_EPOLL, (void)0)                                 \
+    SERVER_RUN(uring, suite, name, seconds, FW_USE_URING, (void)0)
+
+#define SERVER_RUNS_TLS(suite, name, seconds)                                                      \
+    SERVER_RUN(tls_epoll, suite, name, seconds, FW_USE_EPOLL, server_speak_tls())                  \
+    SERVER_RUN(tls_uring, suite, name, seconds, FW_USE_URING, server_speak_tls())
+
+/* One test, run on every engine. */
 #define SERVER_TEST(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
-    Test(epoll_##suite, name, .timeout = (seconds))                                                \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        suite##_##name(FW_USE_EPOLL);                                                              \
-    }                                                                                              \
-    Test(uring_##suite, name, .timeout = (seconds))                                                \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        suite##_##name(FW_USE_URING);                                                              \
-    }                                                                                              \
+    SERVER_RUNS_PLAIN(suite, name, seconds)                                                        \
     static void suite##_##name(enum fw_engine_choice engine)
 
 /* The same over TLS only, in suites tls_...; and plain as well as over TLS. */
 #define SERVER_TEST_TLS(suite, name, seconds)                                                      \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
-    Test(tls_epoll_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_EPOLL);                                                              \
-    }                                                                                              \
-    Test(tls_uring_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_URING);                                                              \
-    }                                                                                              \
+    SERVER_RUNS_TLS(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine)
 
 #define SERVER_TEST_AND_TLS(suite, name, seconds)                                                  \
     static void suite##_##name(enum fw_engine_choice engine);                                      \
-    Test(epoll_##suite, name, .timeout = (seconds))                                                \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        suite##_##name(FW_USE_EPOLL);                                                              \
-    }                                                                                              \
-    Test(uring_##suite, name, .timeout = (seconds))                                                \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        suite##_##name(FW_USE_URING);                                                              \
-    }                                                                                              \
-    Test(tls_epoll_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_EPOLL);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_EPOLL);                                                              \
-    }                                                                                              \
-    Test(tls_uring_##suite, name, .timeout = (seconds))                                            \
-    {                                                                                              \
-        server_needs(FW_USE_URING);                                                                \
-        server_speak_tls();                                                                        \
-        suite##_##name(FW_USE_URING);                                                              \
-    }                                                                                              \
+    SERVER_RUNS_PLAIN(suite, name, seconds)                                                        \
+    SERVER_RUNS_TLS(suite, name, seconds)                                                          \
     static void suite##_##name(enum fw_engine_choice engine)
 
 /* Waits for something that another thread brings about; the test fails when it does not. */

@@ -43,6 +43,35 @@ static void talk(enum fw_engine_kind kind, const char *address)
     dialer_destroy(dialer);
 }
 
+/* What it says first is there when the server accepts; and one who says nothing is heard, too. */
+ENGINE_TEST(engine_connect, speaks_first_or_not_at_all)
+{
+    struct dialer *dialer = dialer_create_speaking(kind, 8, 8, "127.0.0.1:0");
+    int slot = dialer_dial(dialer, 7, 5000);
+    cr_assert_geq(slot, 0);
+    TURN_UNTIL(dialer, dialer->adopted_count == 1);
+    for (unsigned round = 0; round < 3; round++) {
+        const struct iovec hello = {.iov_base = (void *)(uintptr_t) "hello", .iov_len = 5};
+        fw_engine_send(dialer->engine, (uint32_t)slot, &hello, 1);
+        dialer_turn(dialer, 0);
+    }
+    int peer = -1;
+    TURN_UNTIL(dialer, (peer = dialer_take(dialer)) >= 0);
+    char bytes[16];
+    cr_assert_geq(recv(peer, bytes, sizeof bytes, 0), 5, "the first words came with it");
+    cr_assert_eq(send(peer, "answer", 6, MSG_NOSIGNAL), 6);
+    TURN_UNTIL(dialer, dialer->attempts[7].received_bytes == 6);
+    int silent = dialer_dial(dialer, 8, 5000);
+    cr_assert_geq(silent, 0);
+    int other = -1;
+    TURN_UNTIL(dialer, (other = dialer_take(dialer)) >= 0);
+    cr_assert_eq(send(other, "well?", 5, MSG_NOSIGNAL), 5);
+    TURN_UNTIL(dialer, dialer->attempts[8].received_bytes == 5);
+    close(other);
+    close(peer);
+    dialer_destroy(dialer);
+}
+
 ENGINE_TEST(engine_connect, talks_over_ipv4)
 {
     talk(kind, "127.0.0.1:0");

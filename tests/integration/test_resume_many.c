@@ -152,6 +152,87 @@ SERVER_TEST(resume_many, come_back_at_once_and_the_others_go_on, 300)
     server_end(&server);
 }
 
+/* ---- page by page ---------------------------------------------------------------------------- */
+
+#define PAGED_HELD      2000u /* before anybody asks: 12 MiB, which are 190 pages of bytes or more */
+#define PAGED_ALL       2500u
+#define PAGED_READERS   6u
+#define PAGED_BYTES_MAX 12016u
+
+/* Message n, of a length and an octet of its own. */
+static size_t make_paged(unsigned n, char text[PAGED_BYTES_MAX])
+{
+    size_t count = 16 + n * 7919u % (PAGED_BYTES_MAX - 16);
+    memset(text, 'a' + (int)(n % 26), count);
+    snprintf(text, 16, "%015u", n);
+    text[15] = ' ';
+    return count;
+}
+
+static void publish_paged(struct server *server, unsigned n)
+{
+    char text[PAGED_BYTES_MAX];
+    size_t count = make_paged(n, text);
+    while (fw_publish(server->server, "paged", FW_TEXT, text, count, NULL) == FW_ERR_BUSY)
+        server_nap(1);
+}
+
+static void *publish_more(void *context)
+{
+    for (unsigned n = PAGED_HELD + 1; n <= PAGED_ALL; n++) {
+        publish_paged(context, n);
+        server_nap(1);
+    }
+    return NULL;
+}
+
+/* One who comes back to a history of many pages while more is published: behind, fresh, live. Those
+ * whose turn to read has not come yet stand still in the middle of it, with little on the way. Over
+ * TLS a page is encrypted ahead of the socket as far as FW_TLS_AHEAD_BYTES allow. */
+SERVER_TEST_AND_TLS(resume_many, take_a_long_history_page_by_page_while_more_is_published, 120)
+{
+    struct server server;
+    struct fw_topic_info info;
+    struct ws_client clients[PAGED_READERS];
+    pthread_t thread;
+    server_init(&server, engine);
+    server.options.feed = true;
+    server.options.workers = 2;
+    server.options.history_count = PAGED_ALL;
+    server.options.history_bytes = (uint64_t)1 << 28;
+    server.options.history_total_bytes = (uint64_t)1 << 28;
+    server_start(&server);
+    for (unsigned n = 1; n <= PAGED_HELD; n++)
+        publish_paged(&server, n);
+    for (unsigned i = 0; i < PAGED_READERS; i++) {
+        if (i % 2 == 0)
+            ws_client_connect(&clients[i], server.address);
+        else
+            ws_client_connect_narrow(&clients[i], server.address);
+        cr_assert_eq(ws_client_open(&clients[i], "/topics/paged?since=first", ""), 101u);
+    }
+    pthread_create(&thread, NULL, publish_more, &server);
+    for (unsigned i = 0; i < PAGED_READERS; i++) {
+        for (unsigned n = 1; n <= PAGED_ALL; n++) {
+            struct ws_client_frame frame;
+            char text[PAGED_BYTES_MAX];
+            size_t count = make_paged(n, text);
+            cr_assert(ws_client_receive(&clients[i], &frame), "client %u, message %u: %d, %s", i, n,
+                      clients[i].error, server.log);
+            cr_assert_eq(frame.count, count, "client %u, message %u", i, n);
+            cr_assert_arr_eq(frame.bytes, text, count, "client %u, message %u", i, n);
+        }
+    }
+    pthread_join(thread, NULL);
+    cr_assert_eq(server_speaks_tls(), clients[0].layer != NULL);
+    for (unsigned i = 0; i < PAGED_READERS; i++)
+        ws_client_close(&clients[i]);
+    EVENTUALLY(fw_topic_info(server.server, "paged", &info) == 0 && info.subscribers == 0);
+    cr_assert_eq(info.owed, (uint64_t)PAGED_READERS * PAGED_ALL);
+    cr_assert_eq(info.delivered, info.owed, "nothing dropped, nothing left");
+    server_end(&server);
+}
+
 /* Publishes until a subscriber that does not read is listed as slow. */
 static void make_slow(struct server *server, const char *topic)
 {

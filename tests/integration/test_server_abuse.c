@@ -447,6 +447,33 @@ SERVER_TEST(server_room, spreads_connections_evenly_over_the_workers, 60)
     server_end(&server);
 }
 
+/* In a storm a worker gets several connections in a row: an eighth of what it has, and no more. */
+SERVER_TEST(server_room, stays_even_in_a_storm_of_connections, 120)
+{
+    enum { WORKERS = 4, CLIENTS = 800, APART_MAX = CLIENTS / WORKERS / 8 + 1 };
+    struct server server;
+    static struct ws_client clients[CLIENTS];
+    server_init(&server, engine);
+    server.options.workers = WORKERS;
+    server.options.handshake_timeout_ms = 60000;
+    server_start(&server);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        ws_client_connect(&clients[i], server.address);
+    EVENTUALLY(server_connections(&server) == CLIENTS);
+    uint64_t least = CLIENTS;
+    uint64_t most = 0;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        uint64_t count = fw_server_worker_connections(server.server, i);
+        least = count < least ? count : least;
+        most = count > most ? count : most;
+    }
+    cr_assert_leq(most - least, APART_MAX, "from %llu to %llu connections",
+                  (unsigned long long)least, (unsigned long long)most);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        ws_client_close(&clients[i]);
+    server_end(&server);
+}
+
 /* A full table drops nobody and does not spin: who is over it waits, and is served when one goes.
  */
 SERVER_TEST(server_room, lets_connections_wait_when_it_is_full, 120)

@@ -342,3 +342,62 @@ SERVER_TEST(server_host, of_a_server_that_others_reach_may_be_any, 60)
     cr_assert_eq(status_for(&server, "feed.example.com"), 200u);
     server_end(&server);
 }
+
+/* ---- of all together ------------------------------------------------------------------------- */
+
+/* So many a second; 20 at once, and what the engine has in flight. */
+#define ACCEPTS_PER_S     200u
+#define ACCEPTS_IN_FLIGHT 64u
+
+SERVER_TEST(server_limits, connections_that_come_too_fast_wait_and_none_is_dropped, 60)
+{
+    enum { CLIENTS = 300 };
+    static struct ws_client clients[CLIENTS];
+    struct server server;
+    struct fw_server_stats stats;
+    server_init(&server, engine);
+    server.options.accepts_per_s = ACCEPTS_PER_S;
+    server_start(&server);
+    uint64_t from_ms = ws_client_now_ms();
+    for (unsigned i = 0; i < CLIENTS; i++)
+        ws_client_connect(&clients[i], server.address);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        cr_assert_eq(ws_client_open(&clients[i], "/", ""), 101u, "%u", i);
+    uint64_t took_ms = ws_client_now_ms() - from_ms;
+    unsigned waited = CLIENTS - ACCEPTS_PER_S / 10 - ACCEPTS_IN_FLIGHT;
+    cr_assert_geq(took_ms, waited * 1000 / ACCEPTS_PER_S, "%lu ms", (unsigned long)took_ms);
+    cr_assert_lt(took_ms, 5000u, "%lu ms", (unsigned long)took_ms);
+    fw_server_stats(server.server, &stats);
+    cr_assert_eq(stats.connections_accepted, (uint64_t)CLIENTS);
+    cr_assert_geq(stats.accept_pauses, 1u);
+    cr_assert(server_logged(&server, "connections come faster than 200 a second"));
+    for (unsigned i = 0; i < CLIENTS; i++)
+        ws_client_close(&clients[i]);
+    server_end(&server);
+}
+
+/* Who comes when all places are taken waits in the backlog, and is served when somebody leaves. */
+SERVER_TEST(server_limits, connections_beyond_the_most_wait_for_a_place, 60)
+{
+    enum { PLACES = 4 };
+    struct ws_client clients[PLACES];
+    struct ws_client waiting;
+    struct server server;
+    server_init(&server, engine);
+    server.options.connections_max = PLACES;
+    server_start(&server);
+    for (unsigned i = 0; i < PLACES; i++)
+        clients[i] = server_client(&server, "/");
+    ws_client_connect(&waiting, server.address);
+    cr_assert(ws_client_say(&waiting, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+    cr_assert(ws_client_silent(&waiting, 200));
+    cr_assert_eq(server_connections(&server), (uint64_t)PLACES);
+    cr_assert(ws_client_text(&clients[0], "e"), "those that are there are served");
+    cr_assert(ws_client_got_text(&clients[0], "e"));
+    ws_client_close(&clients[PLACES - 1]);
+    cr_assert_eq(ws_client_answer(&waiting, NULL, 0), 200u);
+    ws_client_close(&waiting);
+    for (unsigned i = 0; i + 1 < PLACES; i++)
+        ws_client_close(&clients[i]);
+    server_end(&server);
+}

@@ -126,10 +126,15 @@ SERVER_TEST(server_watchdog, notices_a_worker_that_does_not_come_round, 60)
     server_nap(100);
     fw_server_stalled_ms(server.server);
     server_nap(300);
-    uint32_t stalled_ms = fw_server_stalled_ms(server.server);
-    cr_assert_geq(stalled_ms, 290u);
+    struct fw_server_stall stall;
+    fw_server_stalled(server.server, &stall);
+    cr_assert_geq(stall.stalled_ms, 290u);
+    cr_assert_eq(fw_server_worker_connections(server.server, stall.worker), 1u, "who has it");
+    cr_assert_str_eq(stall.doing, "on_message");
     server_unblock(&server);
     EVENTUALLY(fw_server_stalled_ms(server.server) == 0);
+    fw_server_stalled(server.server, &stall);
+    cr_assert_eq(stall.stalled_ms, 0u);
     ws_client_close(&client);
     server_end(&server);
 }

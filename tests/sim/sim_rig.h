@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SIM_SLOTS_MAX 16
+#define SIM_SLOTS_MAX 1100
 
 /* What the program knows of a connection: its user data. */
 struct sim_user {

@@ -505,3 +505,59 @@ Test(sim_conn, a_consumer_that_caught_up_is_not_pinged_where_pings_are_off)
     cr_assert_eq(fw_sim_state(rig->sim, slot), FW_SIM_OPEN);
     sim_destroy(rig);
 }
+
+/* ---- visits ---------------------------------------------------------------------------------- */
+
+struct visits {
+    uint32_t slots[SIM_SLOTS_MAX];
+    unsigned count;
+    bool ends; /* each session, as it is visited */
+};
+
+static void note_visit(struct fw_session *session, void *context)
+{
+    struct visits *visits = context;
+    visits->slots[visits->count++] = ((struct fw_conn *)(void *)session)->slot;
+    if (visits->ends)
+        fw_session_finish(session, FW_END_ABORT);
+}
+
+Test(sim_conn, visits_live_connections_some_slots_at_a_time)
+{
+    struct sim_rig *rig = sim_create(8, 1);
+    struct visits visits = {.count = 0};
+    uint32_t slots[6];
+    for (unsigned i = 0; i < 6; i++)
+        slots[i] = connect_peer(rig, "/", NULL);
+    sim_run(rig);
+    fw_sim_peer_end(rig->sim, slots[1], -ECONNRESET);
+    sim_run(rig);
+    uint32_t next = fw_conns_visit(&rig->conns, 0, 3, note_visit, &visits);
+    cr_assert_eq(next, 3u);
+    cr_assert_eq(visits.count, 2u, "one of the three is gone");
+    next = fw_conns_visit(&rig->conns, next, 3, note_visit, &visits);
+    cr_assert_eq(next, 6u);
+    next = fw_conns_visit(&rig->conns, next, 100, note_visit, &visits);
+    cr_assert_eq(next, 0u, "that was all");
+    cr_assert_eq(visits.count, 5u);
+    for (unsigned i = 1; i < visits.count; i++)
+        cr_assert_gt(visits.slots[i], visits.slots[i - 1], "each once");
+    cr_assert_eq(fw_conns_visit(&rig->conns, 7, 1, note_visit, &visits), 0u);
+    sim_destroy(rig);
+}
+
+Test(sim_conn, may_be_ended_by_a_visit)
+{
+    struct sim_rig *rig = sim_create(4, 1);
+    struct visits visits = {.ends = true};
+    for (unsigned i = 0; i < 4; i++)
+        connect_peer(rig, "/room", NULL);
+    sim_run(rig);
+    cr_assert_eq(fw_conns_visit(&rig->conns, 0, 4, note_visit, &visits), 0u);
+    cr_assert_eq(visits.count, 4u);
+    sim_run(rig);
+    cr_assert_eq(rig->conns.live_count, 0u);
+    cr_assert_eq(fw_conns_visit(&rig->conns, 0, 4, note_visit, &visits), 0u);
+    cr_assert_eq(visits.count, 4u, "nobody is left");
+    sim_destroy(rig);
+}

@@ -207,15 +207,23 @@ Test(sim_tls, every_allocation_may_fail_and_the_server_lives, .timeout = 300)
     drop_contexts();
 }
 
-/* A peer that resets at any moment of its handshake leaves nothing behind. */
-Test(sim_tls, a_reset_at_every_octet_of_a_handshake_leaves_nothing, .timeout = 300)
+/* A ClientHello; freed by the caller. */
+static struct fw_tls_sink make_hello(void)
 {
-    make_contexts();
     struct fw_tls *tls;
     struct fw_tls_sink sink = {.grow = fw_tls_sink_grow};
     uint8_t scratch[16];
     cr_assert_eq(fw_tls_create(client_context, NULL, NULL, &tls), 0);
     (void)fw_tls_plain(tls, scratch, sizeof scratch, &sink);
+    fw_tls_destroy(tls);
+    return sink;
+}
+
+/* A peer that resets at any moment of its handshake leaves nothing behind. */
+Test(sim_tls, a_reset_at_every_octet_of_a_handshake_leaves_nothing, .timeout = 300)
+{
+    make_contexts();
+    struct fw_tls_sink sink = make_hello();
     for (size_t count = 0; count <= sink.count; count++) {
         struct sim_rig *rig = create(count + 1);
         uint32_t slot = fw_sim_connect(rig->sim, FW_CONN_TAG_TLS);
@@ -229,6 +237,74 @@ Test(sim_tls, a_reset_at_every_octet_of_a_handshake_leaves_nothing, .timeout = 3
         sim_destroy(rig);
     }
     fw_mem_free(sink.bytes);
-    fw_tls_destroy(tls);
+    drop_contexts();
+}
+
+/* ---- lines of handshakes --------------------------------------------------------------------- */
+
+/* A worker with `count` peers that have sent a ClientHello and stand still. */
+static struct sim_rig *stand_still(unsigned count)
+{
+    struct fw_tls_sink hello = make_hello();
+    struct sim_rig *rig = sim_create(count + 1, 1);
+    cr_assert_eq(fw_conns_tls_create(&rig->conns, place), 0);
+    for (unsigned i = 0; i < count; i++)
+        fw_sim_peer_send(rig->sim, fw_sim_connect(rig->sim, FW_CONN_TAG_TLS), hello.bytes,
+                         hello.count);
+    fw_mem_free(hello.bytes);
+    sim_run(rig);
+    return rig;
+}
+
+/* Those that were answered, of those that are there. */
+static unsigned answered(struct sim_rig *rig, unsigned count)
+{
+    unsigned answers = 0;
+    for (unsigned slot = 0; slot < count; slot++)
+        answers += fw_sim_sent(rig->sim, slot).count > 0;
+    return answers;
+}
+
+Test(sim_tls, one_in_line_lets_the_worker_sleep_until_there_is_room, .timeout = 60)
+{
+    make_contexts();
+    struct sim_rig *rig = stand_still(FW_TLS_BEGUN_MIN + 1);
+    cr_assert_eq(answered(rig, FW_TLS_BEGUN_MIN + 1), FW_TLS_BEGUN_MIN);
+    cr_assert_eq(fw_conns_wait_ms(&rig->conns), (int)FW_TLS_BEGUN_MS);
+    fw_sim_advance(rig->sim, FW_TLS_BEGUN_MS - 1);
+    sim_run(rig);
+    cr_assert_eq(fw_conns_tls_stats(&rig->conns).failed, 0u, "the oldest has a fair time");
+    cr_assert_eq(fw_conns_wait_ms(&rig->conns), 1);
+    fw_sim_advance(rig->sim, 1);
+    sim_run(rig);
+    cr_assert_eq(fw_conns_tls_stats(&rig->conns).failed, 1u);
+    cr_assert_eq(answered(rig, FW_TLS_BEGUN_MIN + 1), FW_TLS_BEGUN_MIN + 1);
+    cr_assert_gt(fw_conns_wait_ms(&rig->conns), (int)FW_TLS_BEGUN_MS, "nobody is in line");
+    sim_pass(rig, FW_TLS_HANDSHAKE_MS + FW_WHEEL_TICK_MS);
+    cr_assert_eq(fw_conns_tls_stats(&rig->conns).conns_count, 0u);
+    sim_destroy(rig);
+    drop_contexts();
+}
+
+/* Three times as many in line as there are places: once the first has waited for long, each place
+ * is given on soon. */
+Test(sim_tls, a_long_line_leaves_each_less_time, .timeout = 60)
+{
+    make_contexts();
+    unsigned count = 4 * FW_TLS_BEGUN_MIN;
+    struct sim_rig *rig = stand_still(count);
+    static const unsigned waits_ms[] = {FW_TLS_LINE_MS, FW_TLS_BEGUN_LEAST_MS,
+                                        FW_TLS_BEGUN_LEAST_MS};
+    for (unsigned wave = 0; wave < 3; wave++) {
+        cr_assert_eq(answered(rig, count), (wave + 1) * FW_TLS_BEGUN_MIN);
+        cr_assert_eq(fw_conns_wait_ms(&rig->conns), (int)waits_ms[wave], "wave %u", wave);
+        fw_sim_advance(rig->sim, waits_ms[wave]);
+        sim_run(rig);
+    }
+    cr_assert_eq(answered(rig, count), count);
+    cr_assert_eq(fw_conns_tls_stats(&rig->conns).failed, 3 * FW_TLS_BEGUN_MIN);
+    sim_pass(rig, FW_TLS_HANDSHAKE_MS + FW_WHEEL_TICK_MS);
+    cr_assert_eq(fw_conns_tls_stats(&rig->conns).conns_count, 0u);
+    sim_destroy(rig);
     drop_contexts();
 }

@@ -90,6 +90,14 @@ static void completed(struct fw_sim *sim)
         sim->hook(sim->hook_context, sim, sim->completions);
 }
 
+/* The same for a call that tells of something that happens once: bytes, a connection's begin or
+ * end. Telling again and again that a slot is writable, or that a turn ends, is none. */
+static void happened(struct fw_sim *sim)
+{
+    sim->steps++;
+    completed(sim);
+}
+
 /* ---- sends ----------------------------------------------------------------------------------- */
 
 /* What the peer's end of the connection does with a send, now. */
@@ -107,6 +115,7 @@ static void perform(struct fw_sim *sim, struct lent *lent)
         room = sim->knobs.send_bytes_max;
     lent->sent_bytes = total < room ? total : room;
     lent->status = lent->sent_bytes < total ? -EAGAIN : 0;
+    sim->steps += lent->sent_bytes > 0;
     if (s->window_bytes != SIZE_MAX)
         s->window_bytes -= lent->sent_bytes;
     size_t left = lent->sent_bytes;
@@ -280,7 +289,7 @@ static void deliver(struct fw_sim *sim, uint32_t slot, size_t count)
         keep(sim, bytes, count);
     else
         spoil(bytes, count);
-    completed(sim);
+    happened(sim);
 }
 
 static void die(struct fw_sim *sim, uint32_t slot)
@@ -288,7 +297,7 @@ static void die(struct fw_sim *sim, uint32_t slot)
     struct slot *s = &sim->slots[slot];
     s->dying = false;
     sim->base.events->on_closed(sim->base.owner, slot);
-    completed(sim);
+    happened(sim);
 }
 
 static void adopt(struct fw_sim *sim, uint32_t slot)
@@ -298,13 +307,13 @@ static void adopt(struct fw_sim *sim, uint32_t slot)
         s->state = FW_SIM_UNUSED;
         sim->base.events->on_connect_failed(sim->base.owner, s->tag,
                                             s->connect_status < 0 ? s->connect_status : -ETIMEDOUT);
-        completed(sim);
+        happened(sim);
         return;
     }
     s->state = FW_SIM_OPEN;
     sim->base.stats.connected += s->dialed;
     sim->base.events->on_adopted(sim->base.owner, slot, sim->slots[slot].tag);
-    completed(sim);
+    happened(sim);
 }
 
 /* What a slot has to tell this turn; each step may find that the one before closed it. */
@@ -327,7 +336,7 @@ static void serve(struct fw_sim *sim, uint32_t slot)
     if (has_end_to_tell(s) && !comes_late(sim)) {
         s->ended = true;
         sim->base.events->on_ended(sim->base.owner, slot, s->end_status);
-        completed(sim);
+        happened(sim);
     }
 }
 
@@ -355,6 +364,7 @@ static void accept_one(struct fw_sim *sim)
         sim->base.events->on_accept_paused(sim->base.owner, status);
     } else {
         sim->backlog--;
+        sim->steps++;
         sim->base.stats.accepted++;
         sim->tickets[ticket].state = TICKET_HELD;
         sim->base.events->on_accepted(sim->base.owner, ticket, (const struct sockaddr *)&peer,
@@ -370,6 +380,7 @@ static void report_handed_over(struct fw_sim *sim)
         if (ticket->state != TICKET_MOVING || comes_late(sim))
             continue;
         ticket->state = ticket->status == 0 ? TICKET_FREE : TICKET_HELD;
+        sim->steps += ticket->status == 0;
         sim->base.events->on_handed_over(sim->base.owner, i, ticket->status);
         completed(sim);
     }

@@ -141,7 +141,9 @@ bool fw_sim_is_quiet(struct fw_sim *sim);
 
 /* Turns until it is quiet.
  *
- * returns      the number of turns, at least 1; it aborts after 100,000, since then something spins
+ * returns      the number of turns, at least 1. It aborts when something spins: after 200 turns, of
+ *              this run and those before it, in which no byte moved and nobody came or went, while
+ *              fw_sim_advance moved no time either.
  */
 unsigned fw_sim_run(struct fw_sim *sim);
 

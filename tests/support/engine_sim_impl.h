@@ -97,6 +97,9 @@ struct fw_sim {
     struct ticket *tickets; /* slots_max of them */
 
     uint64_t completions;
+    uint64_t steps; /* of these, what cannot go on for ever; and sends that moved something */
+    uint64_t steps_seen;
+    unsigned idle_turns; /* in a row, at this moment of its clock */
     void (*hook)(void *context, struct fw_sim *sim, uint64_t completion);
     void *hook_context;
 };

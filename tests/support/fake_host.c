@@ -5,6 +5,7 @@
 #include "support/fake_host.h"
 
 #include "base/limits.h"
+#include "base/topic_name.h"
 #include "session/encode.h"
 
 #include <fanwire/status.h>
@@ -281,12 +282,14 @@ static bool up_slow(struct fw_session *session, unsigned worker, struct fw_slow_
     return worker == 0;
 }
 
-static void up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+static bool up_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
 {
     struct fake_host *fake = fake_of(session);
     fw_busiest_init(busiest_out);
     for (unsigned i = 0; i < fake->topics_count; i++)
         fw_busiest_add(busiest_out, fake->topics[i]);
+    busiest_out->at_ms = fake->host.now_ms;
+    return !fake->counts_topics;
 }
 
 static bool up_ready(struct fw_session *session)
@@ -533,6 +536,7 @@ static void drained(struct fake_host *fake)
             fw_session_drained(session);
         break;
     case FW_END_LINGER:
+    case FW_END_LINGER_SLOW:
         fake->shut = true;
         break;
     case FW_END_AWAIT:

@@ -19,7 +19,7 @@
 #ifndef TESTS_SUPPORT_FAKE_HOST_H
 #define TESTS_SUPPORT_FAKE_HOST_H
 
-#include "session/access.h"
+#include "session/identity.h"
 #include "session/request.h"
 #include "session/session.h"
 #include "session/ws_client.h"
@@ -44,10 +44,11 @@ struct fake_host {
     size_t page_messages;              /* of a page of history */
 
     /* What the test sets. */
-    bool keeps;      /* what up->keep says: input then lives until the turn ends */
-    size_t window;   /* bytes that the peer takes still; SIZE_MAX at first */
-    bool ready;      /* what up->ready says; true at first */
-    unsigned answer; /* what up->open says; 0 accepts */
+    bool keeps;         /* what up->keep says: input then lives until the turn ends */
+    size_t window;      /* bytes that the peer takes still; SIZE_MAX at first */
+    bool ready;         /* what up->ready says; true at first */
+    unsigned answer;    /* what up->open says; 0 accepts */
+    bool counts_topics; /* what /debug/topics tells is not known yet */
     int publish_result;
     int subscribe_result;
     uint32_t receivers;      /* what a publish is answered with */
@@ -70,9 +71,9 @@ struct fake_host {
     unsigned changes;
     uint32_t keys; /* for frames of a client's, drawn so far: the next key is this and 0x5a000001 */
     bool dirty;
-    bool gone;           /* the socket was closed: by FW_END_CLOSE, or FW_END_ABORT */
-    bool shut;           /* FIN was said (FW_END_LINGER) */
-    char published[512]; /* the last: "topic text(payload)" */
+    bool gone;            /* the socket was closed: by FW_END_CLOSE, or FW_END_ABORT */
+    bool shut;            /* FIN was said (FW_END_LINGER) */
+    char published[1024]; /* the last: "topic text(payload)" */
 
     struct fw_topic *topics[FAKE_TOPICS_MAX];
     unsigned topics_count;

@@ -10,6 +10,7 @@
 #   FANWIRE_WOLFSSL_USED      what was chosen: system, or the prefix
 #   FANWIRE_WOLFSSL_LIBRARY   of a prefix: the archive or shared library
 #   FANWIRE_WOLFSSL_LIBCRYPTO whether libcrypto helps
+#   FANWIRE_WOLFSSL_IPSEC_MB  the library that helps with AES-GCM on processors with VAES, or empty
 #
 # SPDX-License-Identifier: Apache-2.0
 
@@ -48,6 +49,9 @@ function(fanwire_wolfssl_prefix prefix)
   if(NOT fast AND device)
     fanwire_wolfssl_libcrypto()
     set(FANWIRE_WOLFSSL_LIBCRYPTO ON PARENT_SCOPE)
+  elseif(device)
+    fanwire_wolfssl_ipsec_mb()
+    set(FANWIRE_WOLFSSL_IPSEC_MB ${FANWIRE_WOLFSSL_IPSEC_MB} PARENT_SCOPE)
   endif()
   set(FANWIRE_WOLFSSL_LIBRARY ${FANWIRE_WOLFSSL_LIBRARY} PARENT_SCOPE)
 endfunction()
@@ -58,6 +62,19 @@ function(fanwire_wolfssl_libcrypto)
   target_link_libraries(fanwire_wolfssl INTERFACE OpenSSL::Crypto)
   target_compile_definitions(fanwire_wolfssl INTERFACE FW_WOLFSSL_LIBCRYPTO)
   set(FANWIRE_WOLFSSL_LIBCRYPTO ON PARENT_SCOPE)
+endfunction()
+
+# fanwire_wolfssl_ipsec_mb(): turns tls_ipsec_mb.c on, where that library is. It has no pkg-config file.
+function(fanwire_wolfssl_ipsec_mb)
+  find_path(FANWIRE_IPSEC_MB_INCLUDE intel-ipsec-mb.h)
+  find_library(FANWIRE_IPSEC_MB_LIBRARY IPSec_MB)
+  mark_as_advanced(FANWIRE_IPSEC_MB_INCLUDE FANWIRE_IPSEC_MB_LIBRARY)
+  if(FANWIRE_IPSEC_MB_INCLUDE AND FANWIRE_IPSEC_MB_LIBRARY)
+    target_include_directories(fanwire_wolfssl SYSTEM INTERFACE ${FANWIRE_IPSEC_MB_INCLUDE})
+    target_link_libraries(fanwire_wolfssl INTERFACE ${FANWIRE_IPSEC_MB_LIBRARY})
+    target_compile_definitions(fanwire_wolfssl INTERFACE FW_WOLFSSL_IPSEC_MB)
+    set(FANWIRE_WOLFSSL_IPSEC_MB IPSec_MB PARENT_SCOPE)
+  endif()
 endfunction()
 
 if(FANWIRE_WOLFSSL STREQUAL "")

@@ -12,8 +12,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* What a connection costs in all, the kernel's part included, measured idle (bench/README.md). */
-#define BYTES_PER_CONNECTION 4096u
+/* What an idle connection costs here: the kernel's part is half of what both ends of a loopback
+ * pair took (8,701 octets: sockets, inodes, files, an armed receive), ours what `fanwire-bench
+ * idle` says. bench/results/2026-11-21-connect.jsonl, 2026-11-21-feed.txt. */
+#define KERNEL_BYTES         4352u
+#define USER_BYTES           230u
+#define BYTES_PER_CONNECTION (KERNEL_BYTES + USER_BYTES)
 #define WANTED_DEFAULT       10000u
 #define SOMAXCONN_LEAST      4096u
 

@@ -88,14 +88,43 @@ static void put_refusals(struct text *text, const struct fw_server_stats *stats)
     put_labelled(text, name, "reason", "address_rate", stats->address_fast);
     put_labelled(text, name, "reason", "message_rate", stats->rate_limited);
     put_labelled(text, name, "reason", "slow", stats->slow_closed);
+    put_labelled(text, name, "reason", "proxy_header", stats->proxy_refused);
 }
 
+/* What connections take, and then what is everybody's. Bytes that several connections are owed are
+ * counted for each of them. */
 static void put_memory(struct text *text, const struct fw_server_stats *stats)
 {
     static const char name[] = "fanwire_memory_bytes";
-    put_head(text, name, "gauge", "Memory by what it is for.");
-    put_labelled(text, name, "category", "connections", stats->connection_bytes);
-    put_labelled(text, name, "category", "deflate", stats->deflate_bytes);
+    static const char each[] = "fanwire_connection_bytes";
+    const struct {
+        const char *category;
+        uint64_t bytes;
+    } rows[] = {
+        {"session", stats->connection_bytes},
+        {"output", stats->output_bytes},
+        {"input", stats->input_bytes},
+        {"deflate", stats->deflate_bytes},
+        {"tls", stats->tls_bytes},
+        {"receive", stats->receive_bytes},
+        {"history", stats->history_bytes},
+        {"mailbox", stats->mailbox_bytes},
+        {"heap", stats->heap_bytes},
+    };
+    const size_t of_connections = 6;
+    put_head(text, name, "gauge", "Memory by what it is for; heap is all of the library's blocks.");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        put_labelled(text, name, "category", rows[i].category, rows[i].bytes);
+    put_head(text, each, "gauge", "The same for an open connection, on average.");
+    for (size_t i = 0; i < of_connections; i++)
+        put_labelled(text, each, "category", rows[i].category,
+                     stats->connections == 0 ? 0 : rows[i].bytes / stats->connections);
+    put(text, "fanwire_memory_limit_bytes", "gauge", "The ceiling of memory; 0: none.",
+        stats->memory_bytes_max);
+    put(text, "fanwire_memory_pressure", "gauge", "0 to 4: below 80 %, 80, 85, 90, 95 % of it.",
+        stats->memory_pressure);
+    put(text, "fanwire_memory_closed_total", "counter", "Connections closed for want of memory.",
+        stats->memory_closed);
     put(text, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
 }
 
@@ -111,7 +140,11 @@ static void put_all(struct text *text, fw_server *server)
     put(text, "fanwire_messages_delivered_total", "counter",
         "Published messages times their subscribers.", stats.messages_delivered);
     put_refusals(text, &stats);
+    put(text, "fanwire_accept_pauses_total", "counter", "Times that accept-rate was reached.",
+        stats.accept_pauses);
     put_memory(text, &stats);
+    put(text, "fanwire_turn_microseconds_max", "gauge",
+        "The longest turn of a worker, processor time; with turn-times.", stats.turn_us_max);
     put(text, "fanwire_workers", "gauge", "Worker threads.", fw_server_workers(server));
     put(text, "process_open_fds", "gauge", "Open descriptors.", open_descriptors());
     put(text, "process_start_time_seconds", "gauge", "Unix time of the start.",

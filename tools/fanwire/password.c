@@ -159,9 +159,11 @@ struct passwords *passwords_read(const char *path)
 static bool equal_in_constant_time(const char *a, const char *b)
 {
     size_t count = strlen(a);
-    unsigned different = strlen(b) != count;
-    for (size_t i = 0; i < count && !different; i++)
-        different |= (unsigned)(a[i] ^ b[i]) << 8;
+    unsigned different = 0;
+    if (strlen(b) != count) /* of another method; the length is no secret */
+        return false;
+    for (size_t i = 0; i < count; i++)
+        different |= (unsigned char)(a[i] ^ b[i]);
     return different == 0;
 }
 

@@ -11,6 +11,7 @@
 #include "watch.h"
 #include "web_assets.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@ static const char page_headers[] =
 
 static bool demo_runs;
 static bool demo_tls;
+static const struct settings *served;
 
 static unsigned on_open(fw_conn *conn, const fw_request *request, void *context)
 {
@@ -110,6 +112,16 @@ static void set_default(const struct settings *settings, uint32_t *member, uint3
         *member = value;
 }
 
+/* Handshakes cost: what a CPU can do besides its messages. */
+static uint32_t accepts_per_s(const struct settings *settings)
+{
+    cpu_set_t cpus;
+    unsigned count = settings->options.workers;
+    if (count == 0)
+        count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? (unsigned)CPU_COUNT(&cpus) : 1;
+    return count * (settings_want_tls(settings) ? 3000u : 5000u);
+}
+
 /* What holds where strangers connect; on this machine alone, a proxy or a test would meet it. */
 static void set_defaults(struct settings *settings)
 {
@@ -122,6 +134,7 @@ static void set_defaults(struct settings *settings)
     set_default(settings, &options->messages_burst, 100);
     if (settings->local)
         return;
+    set_default(settings, &options->accepts_per_s, accepts_per_s(settings));
     set_default(settings, &options->address_connections_max, 256);
     set_default(settings, &options->address_accepts_per_s, 20);
     set_default(settings, &options->messages_per_s, 50);
@@ -132,7 +145,7 @@ static void on_started(fw_server *server)
 {
     metrics_start(server);
     reload_start(server);
-    watch_start(server);
+    watch_start(server, served);
     if (demo_runs)
         demo_start(server, demo_tls);
 }
@@ -161,6 +174,7 @@ int serve_main(int argc, char **argv)
     if (result == 0)
         result = check(&settings);
     if (result == 0) {
+        served = &settings;
         demo_runs = settings.demo;
         demo_tls = settings_want_tls(&settings) && strncmp(settings.listen.at[0], "plain:", 6) != 0;
         settings.options.feed = true;

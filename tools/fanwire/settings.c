@@ -17,6 +17,7 @@
 
 static const char *const engines[] = {"auto", "uring", "epoll", NULL};
 static const char *const log_formats[] = {"auto", "text", "json", NULL};
+static const char *const proxy_headers[] = {"x-forwarded-for", "forwarded", NULL};
 static const char *const booleans[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
 
 const struct setting settings_table[] = {
@@ -73,8 +74,15 @@ const struct setting settings_table[] = {
      .commands = FOR_BOTH},
     {"address-accept-burst", "N", "of them at once", "50", OPTION(address_accepts_burst),
      .kind = NUMBER, .least = 1, .most = 1000000, .commands = FOR_BOTH},
-    {"trust-proxy", "CIDR", "a proxy whose X-Forwarded-For counts: 10.0.0.0/8; repeatable", NULL,
+    {"accept-rate", "N", "new connections a second in all, 0 for any number",
+     "5000 a CPU where other hosts connect, 3000 with TLS", OPTION(accepts_per_s), .kind = NUMBER,
+     .most = 1000000, .commands = FOR_BOTH},
+    {"trust-proxy", "CIDR", "a proxy that is believed: 10.0.0.0/8, or unix:; repeatable", NULL,
      AT(proxies), .kind = LIST, .most = 32, .commands = FOR_BOTH},
+    {"proxy-header", "x-forwarded-for|forwarded", "where it names its client", "x-forwarded-for",
+     OPTION(proxy_header), .kind = CHOICE, .choices = proxy_headers, .commands = FOR_BOTH},
+    {"proxy-protocol", NULL, "its connections begin with the PROXY protocol's version 2", "false",
+     OPTION(proxy_protocol), .kind = SWITCH, .commands = FOR_BOTH},
     {"message-rate", "N", "messages a second of one connection, 0 for any number",
      "50 where other hosts connect", OPTION(messages_per_s), .kind = NUMBER, .most = 1000000,
      .commands = FOR_BOTH},
@@ -83,6 +91,8 @@ const struct setting settings_table[] = {
     {"byte-rate", "BYTES", "what they may hold a second, 0 for any number",
      "262144 where other hosts connect", OPTION(message_bytes_per_s), .kind = NUMBER,
      .most = 4000000000u, .commands = FOR_BOTH},
+    {"turn-times", NULL, "measure how long workers' turns take, for /metrics", "false",
+     OPTION(turn_times), .kind = SWITCH, .commands = FOR_BOTH},
     {"drain-time", "SECONDS", "over which SIGTERM closes connections", "30", OPTION(drain_time_ms),
      .kind = SECONDS, .most = 3600, .commands = FOR_SERVE},
     {"quiet", NULL, "log warnings and errors only", "false", AT(quiet), .kind = SWITCH,
@@ -342,13 +352,44 @@ bool settings_is_set(const struct settings *settings, const void *member)
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
+/* Escapes a character beyond ASCII that YAML ends lines at, or refuses (YAML 1.1, section 5.1).
+ *
+ * returns      its octets; 0 for others, which stand for themselves
+ */
+static size_t print_special(const char *text, FILE *out)
+{
+    static const struct {
+        char octets[4];
+        const char *escape;
+    } specials[] = {{"\xe2\x80\xa8", "\\u2028"},
+                    {"\xe2\x80\xa9", "\\u2029"},
+                    {"\xef\xbb\xbf", "\\ufeff"},
+                    {"\xef\xbf\xbe", "\\ufffe"},
+                    {"\xef\xbf\xbf", "\\uffff"}};
+    unsigned char second = (unsigned char)text[1];
+    if ((unsigned char)text[0] == 0xc2 && second >= 0x80 && second < 0xa0) {
+        fprintf(out, "\\x%02x", second);
+        return 2;
+    }
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++) {
+        if (strncmp(text, specials[i].octets, 3) == 0) {
+            fputs(specials[i].escape, out);
+            return 3;
+        }
+    }
+    return 0;
+}
+
 /* A text as a YAML scalar in double quotes. */
 static void print_text(const char *text, FILE *out)
 {
     putc('"', out);
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        if (c == '"' || c == '\\')
+        size_t special = c < 0x80 ? 0 : print_special(text, out);
+        if (special > 0)
+            text += special - 1;
+        else if (c == '"' || c == '\\')
             fprintf(out, "\\%c", c);
         else if (c < 0x20 || c == 0x7f)
             fprintf(out, "\\x%02x", c);

@@ -4,6 +4,8 @@
  */
 #include "watch.h"
 
+#include "log.h"
+
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -21,6 +23,8 @@
 
 static struct {
     fw_server *server;
+    const struct settings *settings;
+    struct fw_server_stall stall; /* the last one that was spoken of; stalled_ms 0: none is */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -65,12 +69,28 @@ void watch_inherited(struct settings *settings)
 
 /* ---- the watchdog ---------------------------------------------------------------------------- */
 
+static void warn(const char *line)
+{
+    log_line(FW_LEVEL_WARN, line, (void *)(uintptr_t)watch.settings);
+}
+
 static void look(void)
 {
-    uint32_t stalled_ms = fw_server_stalled_ms(watch.server);
-    if (stalled_ms > WARN_MS)
-        fprintf(stderr, "fanwire: a worker has not come round for %u ms\n", stalled_ms);
-    if (stalled_ms < WATCHDOG_MS)
+    struct fw_server_stall stall;
+    char line[256];
+    fw_server_stalled(watch.server, &stall);
+    if (stall.stalled_ms > WARN_MS) {
+        snprintf(line, sizeof line, "worker %u has not come round for %u ms; it began last: %s",
+                 stall.worker, stall.stalled_ms, stall.doing);
+        warn(line);
+        watch.stall = stall;
+    } else if (stall.stalled_ms == 0 && watch.stall.stalled_ms != 0) {
+        snprintf(line, sizeof line, "worker %u comes round again, after %u ms or more of: %s",
+                 watch.stall.worker, watch.stall.stalled_ms, watch.stall.doing);
+        warn(line);
+        watch.stall.stalled_ms = 0;
+    }
+    if (stall.stalled_ms < WATCHDOG_MS)
         watch_notify("WATCHDOG=1");
 }
 
@@ -91,7 +111,7 @@ static void *keep_looking(void *unused)
     return NULL;
 }
 
-void watch_start(fw_server *server)
+void watch_start(fw_server *server, const struct settings *settings)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -99,6 +119,9 @@ void watch_start(fw_server *server)
     pthread_cond_init(&watch.changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     watch.server = server;
+    watch.settings = settings;
+    watch.stall = (struct fw_server_stall){0};
+    watch.ends = false;
     watch.runs = pthread_create(&watch.thread, NULL, keep_looking, NULL) == 0;
 }
 

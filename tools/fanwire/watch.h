@@ -13,8 +13,12 @@ void watch_notify(const char *state);
 /* Listens on what systemd opened for us (sd_listen_fds(3)), when it did. */
 void watch_inherited(struct settings *settings);
 
-/* Looks once a second whether every worker comes round; systemd is told as long as they do. */
-void watch_start(fw_server *server);
+/* Looks once a second whether every worker comes round; systemd is told as long as they do, and the
+ * log when one does not.
+ *
+ * settings     borrowed until watch_stop: how lines are logged
+ */
+void watch_start(fw_server *server, const struct settings *settings);
 void watch_stop(void);
 
 #endif

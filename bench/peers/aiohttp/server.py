@@ -5,16 +5,21 @@ SPDX-License-Identifier: Apache-2.0
 
 import asyncio
 import collections
+import ssl
 import sys
 
 from aiohttp import WSMsgType, web
 
 topics = collections.defaultdict(set)
-role = sys.argv[1]
+role, port, over = sys.argv[1:4]
+security = None
+if "tls" in over:
+    security = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    security.load_cert_chain(sys.argv[4], sys.argv[5])
 
 
 async def serve(request):
-    socket = web.WebSocketResponse(compress=False, max_msg_size=1 << 30, autoping=True)
+    socket = web.WebSocketResponse(compress="deflate" in over, max_msg_size=1 << 30, autoping=True)
     await socket.prepare(request)
     if role != "echo":
         topics[request.path].add(socket)
@@ -39,5 +44,5 @@ async def publish(request):
 application = web.Application(client_max_size=1 << 30)
 application.router.add_get("/{path:.*}", serve)
 application.router.add_post("/{path:.*}", publish)
-web.run_app(application, host="127.0.0.1", port=int(sys.argv[2]), backlog=65535, access_log=None,
+web.run_app(application, host="127.0.0.1", port=int(port), ssl_context=security, backlog=65535, access_log=None,
             print=None)

@@ -5,6 +5,7 @@
 #include <boost/beast.hpp>
 #include <cstdlib>
 #include <memory>
+#include <string>
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
@@ -35,8 +36,12 @@ class session : public std::enable_shared_from_this<session>
     }
 
 public:
-    explicit session(tcp::socket socket) : socket_(std::move(socket))
+    explicit session(tcp::socket socket, bool deflate) : socket_(std::move(socket))
     {
+        beast::websocket::permessage_deflate options;
+        options.server_enable = deflate;
+        options.compLevel = 6; // ours and npm ws's
+        socket_.set_option(options);
         socket_.next_layer().set_option(tcp::no_delay(true));
         socket_.read_message_max(1 << 30);
         socket_.auto_fragment(false);
@@ -51,12 +56,12 @@ public:
     }
 };
 
-static void accept(tcp::acceptor &acceptor)
+static void accept(tcp::acceptor &acceptor, bool deflate)
 {
-    acceptor.async_accept([&acceptor](beast::error_code error, tcp::socket socket) {
+    acceptor.async_accept([&acceptor, deflate](beast::error_code error, tcp::socket socket) {
         if (!error)
-            std::make_shared<session>(std::move(socket))->start();
-        accept(acceptor);
+            std::make_shared<session>(std::move(socket), deflate)->start();
+        accept(acceptor, deflate);
     });
 }
 
@@ -70,6 +75,6 @@ int main(int, char **argv)
     acceptor.set_option(tcp::acceptor::reuse_address(true));
     acceptor.bind(at);
     acceptor.listen(65535);
-    accept(acceptor);
+    accept(acceptor, std::string(argv[3]).find("deflate") != std::string::npos);
     context.run();
 }

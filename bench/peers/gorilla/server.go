@@ -4,10 +4,12 @@
 package main
 
 import (
+    "crypto/tls"
     "fmt"
     "io"
     "net/http"
     "os"
+    "strings"
     "sync"
 
     "github.com/gorilla/websocket"
@@ -89,6 +91,15 @@ func main() {
     if os.Args[1] == "echo" {
         handler = echo
     }
-    fmt.Fprintln(os.Stderr, http.ListenAndServe("127.0.0.1:"+os.Args[2], handler))
+    at := "127.0.0.1:" + os.Args[2]
+    upgrader.EnableCompression = strings.Contains(os.Args[3], "deflate")
+    if strings.Contains(os.Args[3], "tls") {
+        /* HTTP/2 has no upgrade: none is offered. */
+        server := http.Server{Addr: at, Handler: handler,
+            TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+        fmt.Fprintln(os.Stderr, server.ListenAndServeTLS(os.Args[4], os.Args[5]))
+    } else {
+        fmt.Fprintln(os.Stderr, http.ListenAndServe(at, handler))
+    }
     os.Exit(1)
 }

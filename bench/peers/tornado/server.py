@@ -5,20 +5,27 @@ SPDX-License-Identifier: Apache-2.0
 
 import asyncio
 import collections
+import ssl
 import sys
 
 import tornado.web
 import tornado.websocket
 
+role, port, over = sys.argv[1:4]
 topics = collections.defaultdict(set)
 
 
-class Echo(tornado.websocket.WebSocketHandler):
+class Handler(tornado.websocket.WebSocketHandler):
+    def get_compression_options(self):
+        return {} if "deflate" in over else None
+
+
+class Echo(Handler):
     def on_message(self, message):
         return self.write_message(message, binary=isinstance(message, bytes))
 
 
-class Feed(tornado.websocket.WebSocketHandler):
+class Feed(Handler):
     def open(self):
         topics[self.request.path].add(self)
 
@@ -36,11 +43,14 @@ class Feed(tornado.websocket.WebSocketHandler):
 
 
 async def main():
-    role, port = sys.argv[1], int(sys.argv[2])
     handler = Echo if role == "echo" else Feed
+    security = None
+    if "tls" in over:
+        security = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        security.load_cert_chain(sys.argv[4], sys.argv[5])
     tornado.web.Application([(r"/.*", handler)], websocket_max_message_size=1 << 30,
                             log_function=lambda handler: None).listen(
-                                port, "127.0.0.1", backlog=65535)
+                                int(port), "127.0.0.1", backlog=65535, ssl_options=security)
     await asyncio.Event().wait()
 
 

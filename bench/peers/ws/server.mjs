@@ -2,10 +2,10 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-import http from 'node:http';
 import { WebSocketServer } from 'ws';
+import { listener } from '../server.mjs';
 
-const [role, port] = process.argv.slice(2);
+const [role, port, over, certificate, key] = process.argv.slice(2);
 const topics = new Map();
 
 /* A frame is made once and written to every socket: ws has no call for that, its sender has. */
@@ -16,21 +16,10 @@ function publish(path, body) {
   return subscribers.size;
 }
 
-const server = http.createServer((request, response) => {
-  const pieces = [];
-  request.on('data', (piece) => pieces.push(piece));
-  request.on('end', () => {
-    const receivers = request.method === 'POST' ? publish(request.url, Buffer.concat(pieces)) : 0;
-    const answer = JSON.stringify({ receivers });
-    response.writeHead(200, { 'Content-Length': answer.length });
-    response.end(answer);
-  });
-});
-server.keepAliveTimeout = 0;
-
+const server = listener(over, certificate, key, publish);
 const sockets = new WebSocketServer({
   server,
-  perMessageDeflate: false,
+  perMessageDeflate: over.includes('deflate') ? { threshold: 0 } : false,
   skipUTF8Validation: false,
   maxPayload: 1 << 30,
   clientTracking: false,

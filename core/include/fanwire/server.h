@@ -27,6 +27,12 @@ enum fw_slow_policy {
     FW_SLOW_LATEST,      /* of what waits for it only the newest message of each key is kept */
 };
 
+/* Where a proxy names its client. */
+enum fw_proxy_header {
+    FW_PROXY_X_FORWARDED_FOR,
+    FW_PROXY_FORWARDED, /* RFC 7239 */
+};
+
 /* Settings of the topics of one prefix; 0 means as all topics. */
 struct fw_topic_settings {
     const char *prefix;
@@ -135,10 +141,19 @@ struct fw_server_options {
      * so that they do not all come back at once. 0: all at once, without a hint. */
     uint32_t drain_time_ms;
 
-    /* Proxies of ours, "10.0.0.0/8" or one address each, NULL-terminated, at most 32: their
-     * connections are not limited by their address, and WebSockets that come through them count for
-     * the client that X-Forwarded-For names (the right-most address that is not ours). */
+    /* Proxies of ours, "10.0.0.0/8", one address or "unix:" (who comes by a path) each,
+     * NULL-terminated, at most 32: their connections are not limited by their address, and
+     * WebSockets that come through them count for the client that proxy_header names (the
+     * right-most address that is not ours). */
     const char *const *trusted_proxies;
+    enum fw_proxy_header proxy_header; /* which one they write; the other may be a client's */
+    /* Connections of trusted_proxies begin with the PROXY protocol's version 2, before TLS or HTTP,
+     * and count for the client that it names. One that does not is closed. */
+    bool proxy_protocol;
+    /* New connections a second, all addresses together, a tenth of them at once; beyond it they
+     * wait in the kernel's backlog. 0: any number. */
+    uint32_t accepts_per_s;
+    bool turn_times; /* measure workers' turns (turn_us_max): a call of the kernel's for each */
 };
 
 #define FW_UNLIMITED   UINT32_MAX
@@ -236,6 +251,10 @@ struct fw_server_stats {
      * of this function. */
     uint64_t output_bytes;
     uint64_t input_bytes;
+    uint64_t proxy_refused; /* proxies' connections dropped: no good PROXY header in time */
+    uint64_t turn_us_max;   /* the longest turn of a worker, in its processor's time; turn_times */
+    uint64_t accept_pauses; /* times that accepts_per_s was reached */
+    uint64_t receive_bytes; /* the engines' memory to receive into, all connections together */
 };
 FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *stats_out);
 
@@ -243,6 +262,16 @@ FW_PUBLIC void fw_server_stats(const fw_server *server, struct fw_server_stats *
  * of them anew. Called once a second it is a watchdog: beyond 1000 something holds a worker up, be
  * it a callback that blocks. 0 before the start and after the stop. Thread: any one at a time. */
 FW_PUBLIC uint32_t fw_server_stalled_ms(fw_server *server);
+
+/* The worker that has not come round for longest. */
+struct fw_server_stall {
+    uint32_t stalled_ms; /* 0: all of them come round */
+    unsigned worker;
+    const char *doing; /* what it began last: "on_message", "fanning out"; lives for ever */
+};
+
+/* The same as fw_server_stalled_ms, which it may be called instead of, and who it is. */
+FW_PUBLIC void fw_server_stalled(fw_server *server, struct fw_server_stall *stall_out);
 
 /* Open connections of one worker, for those who look at the placement. */
 FW_PUBLIC uint64_t fw_server_worker_connections(const fw_server *server, unsigned worker);

@@ -136,7 +136,13 @@ extern "C" {
     X(FW_ERR_TOKEN_ISSUER, -10414, 401, "the token has another issuer")                            \
     X(FW_ERR_COOKIE_ORIGIN, -10415, 403, "a cookie counts only from an origin that may connect")   \
     X(FW_ERR_RATE, -10416, 429, "this comes faster than the limit")                                \
-    X(FW_ERR_WS_RATE, -10417, 1008, "messages come faster than the limit")
+    X(FW_ERR_WS_RATE, -10417, 1008, "messages come faster than the limit")                         \
+    /* the PROXY protocol: what a proxy says first */                                              \
+    X(FW_ERR_PROXY_MISSING, -10501, 0, "the first bytes are no PROXY protocol header")             \
+    X(FW_ERR_PROXY_V1, -10502, 0, "version 1 of the PROXY protocol is not accepted; send 2")       \
+    X(FW_ERR_PROXY_VERSION, -10503, 0, "the PROXY header's version or command is not known")       \
+    X(FW_ERR_PROXY_FAMILY, -10504, 0, "the PROXY header's address family is not known")            \
+    X(FW_ERR_PROXY_LENGTH, -10505, 0, "the PROXY header's lengths contradict each other")
 
 enum fw_status {
     FW_OK = 0,

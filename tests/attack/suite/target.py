@@ -9,6 +9,7 @@ import re
 import resource
 import selectors
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -81,9 +82,13 @@ class Target:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
+    def secure(self, sock):
+        """The socket of an honest client, as it speaks to this server: TlsTarget has another."""
+        return sock
+
     def open(self, path="/", more="", receive_bytes=None):
         """A WebSocket; what comes behind the 101 is lost."""
-        sock = self.connect(receive_bytes)
+        sock = self.secure(self.connect(receive_bytes))
         sock.sendall(HANDSHAKE.format(path=path, more=more).encode())
         answer = receive_until(sock, b"\r\n\r\n")
         if not answer.startswith(b"HTTP/1.1 101"):
@@ -98,6 +103,19 @@ class Target:
         good = receive_until(sock, b"honest").endswith(b"\x81\x06honest")
         sock.close()
         return time.monotonic() - started if good else None
+
+
+class TlsTarget(Target):
+    """One that speaks TLS, with a throw-away certificate that its clients do not check."""
+
+    def __init__(self, command, engine, *flags, descriptors=None):
+        super().__init__(command, engine, "--tls-self-signed", *flags, descriptors=descriptors)
+        self.context = ssl.create_default_context()
+        self.context.check_hostname = False
+        self.context.verify_mode = ssl.CERT_NONE
+
+    def secure(self, sock):
+        return self.context.wrap_socket(sock)
 
 
 def frame(first, payload, length=None):

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "bench/feed_message.h"
+#include "bench/message.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -33,24 +34,12 @@ Test(bench_feed_message, is_refused_when_a_digit_is_none)
     }
 }
 
-Test(bench_feed_message, knows_its_filler_in_every_piece)
+Test(bench_feed_message, has_the_loads_text_behind_its_head)
 {
     static uint8_t bytes[700];
-    feed_message_write(&(struct feed_message){0}, bytes, sizeof bytes);
-    for (size_t from = FEED_HEAD_BYTES; from < 160; from++) {
-        for (size_t count = 0; from + count <= sizeof bytes; count += 37)
-            cr_assert(feed_filler_good(bytes + from, from, count));
-    }
-}
-
-Test(bench_feed_message, sees_one_wrong_octet_of_the_filler)
-{
-    static uint8_t bytes[400];
-    feed_message_write(&(struct feed_message){0}, bytes, sizeof bytes);
-    for (size_t i = FEED_HEAD_BYTES; i < sizeof bytes; i++) {
-        bytes[i] ^= 1;
-        cr_assert_not(feed_filler_good(bytes + FEED_HEAD_BYTES, FEED_HEAD_BYTES,
-                                       sizeof bytes - FEED_HEAD_BYTES));
-        bytes[i] ^= 1;
+    for (size_t count = FEED_HEAD_BYTES; count <= sizeof bytes; count += 83) {
+        feed_message_write(&(struct feed_message){0}, bytes, count);
+        cr_assert(
+            bench_text_good(bytes + FEED_HEAD_BYTES, FEED_HEAD_BYTES, count - FEED_HEAD_BYTES));
     }
 }

@@ -148,3 +148,42 @@ Test(bench_report, writes_numbers_for_people)
         free(text);
     }
 }
+
+Test(bench_report, knows_variants_by_their_names)
+{
+    static const struct {
+        const char *name;
+        unsigned variant;
+        size_t chars;
+    } names[] = {{"ws", 0, 2},   {"ws-tls", 1, 2}, {"ws-deflate", 2, 2}, {"ws-tls-deflate", 3, 2},
+                 {"-tls", 0, 4}, {"", 0, 0}};
+    size_t chars;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        cr_assert_eq(plot_variant(names[i].name, &chars), names[i].variant, "%s", names[i].name);
+        cr_assert_eq(chars, names[i].chars, "%s", names[i].name);
+    }
+    cr_assert_eq(plot_colour("ws-tls"), plot_colour("ws"));
+    cr_assert_lt(plot_colour("anybody"), PLOT_COLOURS);
+}
+
+/* A name's width is its bars' beginning: the longest must not be cut at the left. */
+Test(bench_report, makes_room_for_long_names_and_notes)
+{
+    const struct plot_bar bars[] = {{.name = "a", .value = 1, .least = 1, .most = 1},
+                                    {.name = "fanwire-uring-tls-deflate",
+                                     .value = 2,
+                                     .least = 1,
+                                     .most = 3,
+                                     .note = "2.00 x plain"}};
+    char *text = NULL;
+    size_t bytes;
+    FILE *to = open_memstream(&text, &bytes);
+    cr_assert_not_null(to);
+    plot_bars(to, bars, 2);
+    fclose(to);
+    const char *rect = strstr(text, "<rect");
+    cr_assert_not_null(rect);
+    cr_assert_gt(strtod(strstr(rect, "x='") + 3, NULL), 25 * 6);
+    cr_assert_not_null(strstr(text, "2.00 x plain"));
+    free(text);
+}

@@ -9,7 +9,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-/* The block that stays, as arena.c has it. */
+/* A block, as arena.c has it. */
 #define BLOCK_BYTES ((size_t)256 * 1024)
 
 Test(arena, gives_adjacent_pieces_so_that_replies_are_one)
@@ -55,23 +55,53 @@ Test(arena, takes_a_piece_that_is_larger_than_a_block)
     fw_arena_clear(&arena);
 }
 
-Test(arena, gives_the_same_block_again_after_a_reset)
+Test(arena, serves_the_next_turn_from_the_blocks_of_the_last)
 {
     struct fw_arena arena;
     fw_arena_init(&arena);
-    uint8_t *first = fw_arena_reserve(&arena, 100);
-    fw_arena_reserve(&arena, BLOCK_BYTES); /* a second block */
-    fw_arena_reserve(&arena, 2 * BLOCK_BYTES);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_not_null(fw_arena_reserve(&arena, BLOCK_BYTES));
     for (unsigned turn = 0; turn < 3; turn++) {
         fw_arena_reset(&arena);
         cr_assert_eq(arena.reserved_bytes, 0u);
         fail_mem_at(1, FAIL_FROM_ON);
-        cr_assert_not_null(fw_arena_reserve(&arena, BLOCK_BYTES), "the kept block serves the turn");
-        cr_assert_null(fw_arena_reserve(&arena, 1), "and it is the only one");
+        for (unsigned i = 0; i < 3; i++)
+            cr_assert_not_null(fw_arena_reserve(&arena, BLOCK_BYTES), "turn %u, block %u", turn, i);
+        cr_assert_null(fw_arena_reserve(&arena, 1), "and there are no more of them");
         fail_mem_off();
     }
-    (void)first;
     fw_arena_clear(&arena);
+}
+
+Test(arena, gives_a_block_back_for_each_turn_that_leaves_some)
+{
+    enum { BLOCKS = 5 };
+    struct fw_arena arena;
+    fw_arena_init(&arena);
+    for (unsigned i = 0; i < BLOCKS; i++)
+        cr_assert_not_null(fw_arena_reserve(&arena, BLOCK_BYTES));
+    fw_arena_reset(&arena);
+    for (unsigned left = BLOCKS - 1; left > 0; left--) {
+        cr_assert_eq(arena.spare_count, left);
+        cr_assert_not_null(fw_arena_reserve(&arena, 1));
+        fw_arena_reset(&arena);
+    }
+    cr_assert_eq(arena.spare_count, 0u);
+    cr_assert_null(arena.spare);
+    cr_assert_not_null(arena.blocks, "the last stays");
+    fw_arena_clear(&arena);
+}
+
+Test(arena, keeps_no_more_than_a_bound_whatever_a_turn_took)
+{
+    struct fw_arena arena;
+    fw_arena_init(&arena);
+    for (unsigned i = 0; i < 100; i++)
+        cr_assert_not_null(fw_arena_reserve(&arena, BLOCK_BYTES));
+    fw_arena_reset(&arena);
+    cr_assert_eq((arena.spare_count + 1) * BLOCK_BYTES, (size_t)4 * 1024 * 1024);
+    fw_arena_clear(&arena);
+    cr_assert_null(arena.spare);
 }
 
 Test(arena, keeps_no_block_of_an_odd_size)

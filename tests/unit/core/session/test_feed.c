@@ -271,6 +271,14 @@ Test(feed, lists_the_busiest_topics_first_and_the_sums_of_all)
     cr_assert_str_eq(body_of(&fake), "");
 }
 
+Test(feed, asks_to_come_again_while_the_topics_are_counted)
+{
+    fake.counts_topics = true;
+    cr_assert_eq(ask(&fake, "GET", "/debug/topics", "", ""), 503u);
+    cr_assert_str_eq(body_of(&fake), "the topics are being counted: ask again in a second\n");
+    cr_assert_not_null(strstr(fake_host_sent(&fake), "Retry-After: 1\r\n"));
+}
+
 Test(feed, lists_no_topics_where_there_are_none)
 {
     cr_assert_eq(ask(&fake, "GET", "/debug/topics", "", ""), 200u);
@@ -279,7 +287,7 @@ Test(feed, lists_no_topics_where_there_are_none)
 }
 
 /* The widest of everything fits what was set aside for it. */
-static void fill_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
+static bool fill_busiest(struct fw_session *session, struct fw_busiest *busiest_out)
 {
     (void)session;
     memset(busiest_out, 0xff, sizeof *busiest_out);
@@ -289,6 +297,7 @@ static void fill_busiest(struct fw_session *session, struct fw_busiest *busiest_
         memset(busiest_out->topics[i].name, 'n', FW_TOPIC_NAME_BYTES_MAX);
         busiest_out->topics[i].name[FW_TOPIC_NAME_BYTES_MAX] = '\0';
     }
+    return true;
 }
 
 Test(feed, has_room_for_the_longest_list_of_topics)

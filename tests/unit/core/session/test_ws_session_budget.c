@@ -132,6 +132,7 @@ Test(ws_session_budget, closes_a_slow_consumer_with_1013_and_drops_what_is_not_b
     cr_assert_eq(fake.host.slow_closed, 1u);
     fake_host_flush(&fake);
     cr_assert_str_eq(fake.told, "closed(1013)");
+    cr_assert_eq(fake.session.end, FW_END_LINGER_SLOW, "it has unread what comes before the 1013");
     fake_host_take(&fake, SIZE_MAX);
     const char *frames = fake_host_frames(&fake);
     cr_assert_eq(strncmp(frames, "text(#400000:", 13), 0, "%s", frames);

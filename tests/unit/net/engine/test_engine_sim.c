@@ -531,3 +531,110 @@ Test(engine_sim_catches, a_call_from_another_thread, .signal = SIGABRT)
     pthread_create(&thread, NULL, close_elsewhere, &slot);
     pthread_join(thread, NULL);
 }
+
+/* ---- owners that spin ------------------------------------------------------------------------ */
+
+static void ignore_turn(void *context)
+{
+    (void)context;
+}
+
+static void create_with(const struct fw_engine_events *its_events)
+{
+    const struct fw_engine_options options = {
+        .slots_max = 4, .owner = &owner, .events = its_events};
+    memset(&owner, 0, sizeof owner);
+    owner.sim = fw_sim_create(&options, 1);
+    owner.engine = fw_sim_engine(owner.sim);
+}
+
+static void ignore_pause(void *context, int status)
+{
+    (void)context;
+    (void)status;
+}
+
+static void wake_again(void *context)
+{
+    fw_engine_wake(((struct owner *)context)->engine);
+}
+
+Test(engine_sim_catches, one_who_wakes_itself_for_ever, .signal = SIGABRT)
+{
+    static const struct fw_engine_events its_events = {.on_wake = wake_again,
+                                                       .on_turn_end = ignore_turn};
+    create_with(&its_events);
+    fw_engine_wake(owner.engine);
+    fw_sim_run(owner.sim);
+}
+
+static void resume_again(void *context)
+{
+    struct owner *self = context;
+    fw_engine_accept_resume(self->engine);
+    fw_sim_accept_fail(self->sim, -EMFILE);
+}
+
+Test(engine_sim_catches, one_who_accepts_again_without_descriptors, .signal = SIGABRT)
+{
+    static const struct fw_engine_events its_events = {.on_accept_paused = ignore_pause,
+                                                       .on_turn_end = resume_again};
+    create_with(&its_events);
+    fw_engine_listen(owner.engine, 0);
+    fw_sim_accept_fail(owner.sim, -EMFILE);
+    fw_sim_knock(owner.sim);
+    fw_sim_run(owner.sim);
+}
+
+/* One who asks for turns from outside of fw_sim_run, as a rig does for its dirty list. */
+Test(engine_sim_catches, run_upon_run_in_which_nothing_moves, .signal = SIGABRT)
+{
+    static const struct fw_engine_events its_events = {.on_turn_end = ignore_turn};
+    create_with(&its_events);
+    for (unsigned i = 0; i < 1000; i++)
+        fw_sim_run(owner.sim);
+}
+
+#define DRIPPED_BYTES 150000u
+
+static void drip(struct owner *self, uint32_t slot)
+{
+    static uint8_t bytes[2];
+    const struct iovec piece = {.iov_base = bytes, .iov_len = sizeof bytes};
+    if (fw_sim_sent(self->sim, slot).count < DRIPPED_BYTES)
+        fw_engine_send(self->engine, slot, &piece, 1);
+}
+
+static void drip_on(void *context, uint32_t slot)
+{
+    drip(context, slot);
+}
+
+static void wait_to_drip(void *context, uint32_t slot, size_t sent_bytes, int status)
+{
+    (void)context;
+    (void)slot;
+    (void)sent_bytes;
+    (void)status;
+}
+
+static void begin_to_drip(void *context, uint32_t slot, uint32_t tag)
+{
+    (void)tag;
+    drip(context, slot);
+}
+
+Test(engine_sim, takes_a_long_drip_for_no_spin, .timeout = 60)
+{
+    static const struct fw_engine_events its_events = {.on_adopted = begin_to_drip,
+                                                       .on_unsent = wait_to_drip,
+                                                       .on_writable = drip_on,
+                                                       .on_settled = ignore_turn,
+                                                       .on_turn_end = ignore_turn};
+    create_with(&its_events);
+    fw_sim_knobs(owner.sim)->send_bytes_max = 1;
+    uint32_t slot = fw_sim_connect(owner.sim, 0);
+    cr_assert_gt(fw_sim_run(owner.sim), DRIPPED_BYTES);
+    cr_assert_eq(fw_sim_sent(owner.sim, slot).count, DRIPPED_BYTES);
+    fw_sim_destroy(owner.sim);
+}

@@ -49,7 +49,7 @@ static unsigned drain(struct rig *rig, unsigned worker)
     unsigned count = 0;
     struct fw_post *post = fw_mailbox_take(&rig->boxes[worker]);
     while (post != NULL) {
-        struct fw_post *next = post->next;
+        struct fw_post *next = fw_post_next(post);
         fw_mailbox_done(&rig->boxes[worker], fw_post_bytes(post));
         atomic_fetch_sub(&post->topic->posts, 1);
         fw_msg_drop(post->msg);
@@ -172,11 +172,11 @@ Test(directory, puts_the_offset_into_the_message)
         cr_assert_eq(publish(rig, "a"), 0);
     struct fw_post *posts = fw_mailbox_take(&rig->boxes[1]);
     uint64_t offset = 0;
-    for (struct fw_post *post = posts; post != NULL; post = post->next)
+    for (struct fw_post *post = posts; post != NULL; post = fw_post_next(post))
         cr_assert_eq(post->msg->offset, ++offset);
     cr_assert_eq(offset, 3u);
     while (posts != NULL) {
-        struct fw_post *next = posts->next;
+        struct fw_post *next = fw_post_next(posts);
         fw_msg_drop(posts->msg);
         fw_mem_free(posts);
         posts = next;
@@ -399,7 +399,7 @@ static void *listen_on_and_off(void *context)
         for (unsigned i = 0; i < 50; i++) {
             struct fw_post *post = fw_mailbox_take(&rig->boxes[actor->index]);
             while (post != NULL) {
-                struct fw_post *next = post->next;
+                struct fw_post *next = fw_post_next(post);
                 must(last == 0 || post->msg->offset == last + 1, "a message is missing");
                 last = post->msg->offset;
                 fw_mailbox_done(&rig->boxes[actor->index], fw_post_bytes(post));
@@ -436,12 +436,20 @@ Test(directory, gives_listeners_of_all_threads_one_order_without_gaps, .timeout 
 
 /* ---- all topics ------------------------------------------------------------------------------ */
 
+static void walk_all(struct rig *rig, size_t topics_max, struct fw_busiest *busiest)
+{
+    struct fw_directory_walk walk = {.shard = 0};
+    fw_busiest_init(busiest);
+    while (!fw_directory_walk(&rig->directory, &walk, topics_max, busiest))
+        continue;
+}
+
 Test(directory, lists_the_busiest_topics_of_all_shards)
 {
     struct rig *rig = rig_create(10000);
     struct fw_busiest *busiest = malloc(sizeof *busiest);
     struct fw_subscription subscriptions[2];
-    fw_directory_busiest(&rig->directory, busiest);
+    walk_all(rig, 1000, busiest);
     cr_assert_eq(busiest->all, 0u);
     for (unsigned i = 0; i < 300; i++) {
         char name[16];
@@ -452,8 +460,9 @@ Test(directory, lists_the_busiest_topics_of_all_shards)
     subscribe(rig, 2, "t7", &subscriptions[1]);
     for (unsigned i = 0; i < 3; i++)
         cr_assert_eq(publish(rig, "t7"), 0);
-    fw_directory_busiest(&rig->directory, busiest);
+    walk_all(rig, 7, busiest);
     cr_assert_eq(busiest->all, 300u);
+    cr_assert_eq(fw_directory_count(&rig->directory), 300u);
     cr_assert_eq(busiest->count, FW_BUSIEST_MAX);
     cr_assert_eq(busiest->messages, 303u);
     cr_assert_eq(busiest->owed, 6u);
@@ -466,5 +475,121 @@ Test(directory, lists_the_busiest_topics_of_all_shards)
     for (unsigned i = 0; i < 2; i++)
         fw_directory_unsubscribe(&rig->directory, i * 2, 1000, &subscriptions[i]);
     free(busiest);
+    rig_destroy(rig);
+}
+
+/* Topics that come while a walk is on their shard double its buckets: those that were there before
+ * are still found, and once. */
+Test(directory, is_walked_while_it_grows)
+{
+    struct rig *rig = rig_create(100000);
+    struct fw_busiest *busiest = malloc(sizeof *busiest);
+    struct fw_directory_walk walk = {.shard = 0};
+    char name[16];
+    unsigned topics = 0;
+    for (; topics < 3000; topics++) {
+        sprintf(name, "old%u", topics);
+        cr_assert_eq(publish(rig, name), 0);
+        cr_assert_eq(publish(rig, name), 0);
+    }
+    fw_busiest_init(busiest);
+    unsigned steps = 0;
+    while (!fw_directory_walk(&rig->directory, &walk, 10, busiest)) {
+        for (unsigned i = 0; i < 5; i++) {
+            sprintf(name, "new%u", topics++);
+            cr_assert_eq(publish(rig, name), 0);
+        }
+        cr_assert_lt(++steps, 10000u, "it ends");
+    }
+    cr_assert_geq(steps, 250u, "10 at a time");
+    /* Of messages the old have 2 each, the new 1: 3000 old ones, once each, and any new ones. */
+    cr_assert_eq(busiest->messages - busiest->all, 3000u);
+    free(busiest);
+    rig_destroy(rig);
+}
+
+/* ---- histories that nobody publishes to ------------------------------------------------------ */
+
+static const struct fw_topic_rules aging = {
+    .prefix = "", .history_count = 100, .history_bytes = 1 << 20, .history_age_ms = 5000};
+
+/* Every shard, as the workers do once a second. */
+static void age(struct rig *rig, uint64_t now_ms)
+{
+    for (unsigned i = 0; i < FW_DIRECTORY_SHARDS; i++)
+        fw_directory_age(&rig->directory, i, now_ms);
+}
+
+Test(directory_age, lets_go_of_what_is_too_old_and_of_nothing_else)
+{
+    struct rig *rig = rig_create(1000);
+    fw_directory_set_rules(&rig->directory, &aging, 1, 1 << 30);
+    age(rig, 1000);
+    for (uint64_t i = 0; i < 10; i++)
+        cr_assert_eq(publish_bytes(rig, "a", 100, 1000 + i * 500), 0);
+    uint64_t all_bytes = fw_directory_held_bytes(&rig->directory);
+    age(rig, 6000);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), all_bytes, "5 s old is not too old");
+    age(rig, 6001);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), all_bytes / 10 * 9);
+    age(rig, 8001);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), all_bytes / 10 * 5);
+    cr_assert_eq(info_of(rig, "a").offset, 10u, "the count goes on");
+    age(rig, 15001);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), 0u);
+    age(rig, 20000);
+    cr_assert_eq(publish_bytes(rig, "a", 100, 20000), 0);
+    cr_assert_eq(rig->published.offset, 11u);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), all_bytes / 10, "it is held again");
+    rig_destroy(rig);
+}
+
+/* Bounded work: of many topics of a shard some are looked at, and the others by the next calls. */
+Test(directory_age, reaches_every_topic_by_and_by)
+{
+    struct rig *rig = rig_create(100000);
+    fw_directory_set_rules(&rig->directory, &aging, 1, 1 << 30);
+    char name[16];
+    for (unsigned i = 0; i < 40000; i++) {
+        sprintf(name, "t%u", i);
+        cr_assert_eq(publish_bytes(rig, name, 10, 1000), 0);
+    }
+    uint64_t all_bytes = fw_directory_held_bytes(&rig->directory);
+    age(rig, 7000);
+    uint64_t left_bytes = fw_directory_held_bytes(&rig->directory);
+    cr_assert(left_bytes > 0 && left_bytes < all_bytes, "some of them");
+    unsigned rounds = 1;
+    for (; fw_directory_held_bytes(&rig->directory) > 0; rounds++) {
+        cr_assert_lt(rounds, 20u, "%lu bytes are left",
+                     (unsigned long)fw_directory_held_bytes(&rig->directory));
+        age(rig, 7000 + rounds);
+    }
+    rig_destroy(rig);
+}
+
+/* Topics that keep theirs longer stand in the same rings, and hold up nobody. */
+Test(directory_age, goes_by_each_topics_own_rules)
+{
+    static const struct fw_topic_rules rules[] = {
+        {.prefix = "", .history_count = 100, .history_bytes = 1 << 20, .history_age_ms = 5000},
+        {.prefix = "long.",
+         .history_count = 100,
+         .history_bytes = 1 << 20,
+         .history_age_ms = 60000},
+    };
+    struct rig *rig = rig_create(10000);
+    fw_directory_set_rules(&rig->directory, rules, 2, 1 << 30);
+    char name[16];
+    for (unsigned i = 0; i < 500; i++) {
+        sprintf(name, "%s%u", i % 2 == 0 ? "long." : "short.", i);
+        cr_assert_eq(publish_bytes(rig, name, 10, 1000), 0);
+    }
+    uint64_t all_bytes = fw_directory_held_bytes(&rig->directory);
+    for (unsigned i = 0; i < 5; i++)
+        age(rig, 7000);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), all_bytes / 2);
+    for (unsigned i = 0; i < 5; i++)
+        age(rig, 61001);
+    cr_assert_eq(fw_directory_held_bytes(&rig->directory), 0u);
     rig_destroy(rig);
 }

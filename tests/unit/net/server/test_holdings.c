@@ -218,7 +218,7 @@ Test(holdings, that_were_outrun_are_told_of_by_number)
     cr_assert_eq(missed, 3u);
     cr_assert_eq(info_of("a").dropped, 3u);
     for (struct fw_post *post = fw_mailbox_take(&box); post != NULL;) {
-        struct fw_post *next = post->next;
+        struct fw_post *next = fw_post_next(post);
         atomic_fetch_sub(&post->topic->posts, 1);
         fw_msg_drop(post->msg);
         free(post);

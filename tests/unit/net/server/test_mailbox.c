@@ -38,7 +38,7 @@ Test(mailbox, gives_posts_oldest_first)
     for (char c = 'a'; c <= 'z'; c++) {
         struct fw_post *post = posts;
         cr_assert_eq(fw_msg_payload(post->msg).at[0], c);
-        posts = post->next;
+        posts = fw_post_next(post);
         free_post(post);
     }
     cr_assert_null(posts);
@@ -53,7 +53,7 @@ Test(mailbox, says_when_its_worker_must_be_woken)
         cr_assert(fw_mailbox_post(&mailbox, post_of("x", 1)), "it was empty");
         cr_assert_not(fw_mailbox_post(&mailbox, post_of("y", 1)), "somebody woke it already");
         struct fw_post *posts = fw_mailbox_take(&mailbox);
-        free_post(posts->next);
+        free_post(fw_post_next(posts));
         free_post(posts);
     }
 }
@@ -74,7 +74,7 @@ Test(mailbox, has_room_until_its_bytes_are_used_up_and_again_when_they_are_worke
     struct fw_post *posts = fw_mailbox_take(&mailbox);
     cr_assert_not(fw_mailbox_has_room(&mailbox, SIZE), "taken is not worked on");
     while (posts != NULL) {
-        struct fw_post *next = posts->next;
+        struct fw_post *next = fw_post_next(posts);
         waited += fw_post_bytes(posts);
         free_post(posts);
         posts = next;
@@ -161,7 +161,7 @@ Test(mailbox, keeps_the_order_of_each_thread_and_loses_no_wake, .timeout = 120)
         seen_wakes = atomic_load(&wakes);
         struct fw_post *post = fw_mailbox_take(&mailbox);
         while (post != NULL) {
-            struct fw_post *following = post->next;
+            struct fw_post *following = fw_post_next(post);
             struct note note;
             memcpy(&note, fw_msg_payload(post->msg).at, sizeof note);
             cr_assert(note.number == next[note.poster], "poster %u: %u instead of %u", note.poster,

@@ -113,7 +113,8 @@ static const struct {
      14, NULL},
     {"\x31\x0c\x30\x0a\x06\x03\x55\x04\x83\x0c\x03"
      "bob",
-     14, NULL}, /* a type whose last number goes on */
+     14, NULL},            /* a type whose last number goes on */
+    {"\x31\x00", 2, NULL}, /* an RDN of nothing (RFC 5280, section 4.1.2.4: SIZE (1..MAX)) */
     {"\x31\x80\x30\x0a", 4, NULL},
     {"\x31\x84\0\0\0\x01", 6, NULL},
 };
