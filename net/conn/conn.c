@@ -20,8 +20,6 @@
 /* A slot stands in the dirty list once; while the list is being flushed, once more behind its end.
  */
 #define DIRTY_PER_SLOT 2u
-/* How far ahead of the flush a connection is fetched. */
-#define PREFETCH_AHEAD 6u
 /* One send. The kernel cuts a write near 2 GiB short, and not every engine would be told. */
 #define SEND_BYTES_MAX ((size_t)1 << 30)
 
@@ -372,14 +370,6 @@ static void keep_queued(struct fw_conns *conns, struct fw_conn *conn)
         fw_session_finish(&conn->session, FW_END_ABORT);
 }
 
-/* A connection that will be flushed soon: after a broadcast to many it has left the cache again. */
-static inline void fetch(const struct fw_conn *conn)
-{
-    const char *lines = (const char *)conn;
-    for (size_t at = 0; at < sizeof *conn; at += 64)
-        __builtin_prefetch(lines + at, 1);
-}
-
 /* Flushes every connection that was dirty when the turn ended. Those that want another look, and
  * those that a closing callback made dirty meanwhile, stay in the list. */
 static void flush_dirty(struct fw_conns *conns)
@@ -387,8 +377,6 @@ static void flush_dirty(struct fw_conns *conns)
     uint32_t count = conns->dirty_count;
     uint32_t again = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (i + PREFETCH_AHEAD < count)
-            fetch(&conns->table[conns->dirty[i + PREFETCH_AHEAD]]);
         struct fw_conn *conn = &conns->table[conns->dirty[i]];
         conn->flags &= (uint8_t)~CONN_DIRTY;
         if (flush(conns, conn) && !(conn->flags & CONN_DIRTY)) {
