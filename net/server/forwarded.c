@@ -242,7 +242,7 @@ bool fw_forwarded_client(const struct fw_proxies *proxies, enum fw_proxy_header 
                          struct in6_addr *client_out)
 {
     const bool pairs = header == FW_PROXY_FORWARDED;
-    struct fw_bytes list;
+    struct fw_bytes list = {0};
     struct fw_bytes element;
     bool found = false;
     int index = (int)FW_HTTP_HEADERS_MAX;
