@@ -98,9 +98,7 @@ bool bench_namespace_enter(size_t connections)
         !write_value(SYSCTL "core/somaxconn", "65535") ||
         !write_value(SYSCTL "ipv4/tcp_max_syn_backlog", "65535"))
         bench_die("the new network namespace cannot be set up: %s", strerror(errno));
-    /* BBR paces: a timer for each connection that sends. And nothing is to be learned from one
-     * connection for the next. Without either it is slower, not wrong. */
-    write_value(SYSCTL "ipv4/tcp_congestion_control", "cubic");
+    /* Nothing is to be learned from one connection for the next; without it slower, not wrong. */
     write_value(SYSCTL "ipv4/tcp_no_metrics_save", "1");
     return true;
 }
