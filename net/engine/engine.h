@@ -7,7 +7,8 @@
  * The contract is completion-shaped:
  *
  * 1. Received bytes are borrowed, and writable, until on_received returns; or, when fw_engine_keep
- *    agreed meanwhile, until on_settled: an echo is sent from where it was received.
+ *    agreed meanwhile, until on_settled: an echo is sent from where it was received. A turn that
+ *    keeps and sends nothing is settled too: what one connection cannot send holds up nobody.
  * 2. A send's bytes are lent to the engine until on_settled. One send per slot between two
  *    on_settled; a send takes what the socket takes at once and never waits.
  *    Silence is success: what was sent whole is not reported. What was not is told by on_unsent,
@@ -163,8 +164,7 @@ void fw_engine_wake(struct fw_engine *engine);
 void fw_engine_send(struct fw_engine *engine, uint32_t slot, const struct iovec *pieces,
                     unsigned pieces_count);
 
-/* Asks, from inside on_received, to keep the bytes it is delivering until the next on_settled that
- * follows a send.
+/* Asks, from inside on_received, to keep the bytes it is delivering until the next on_settled.
  *
  * returns      false when receive memory is short: copy what outlives the call
  */

@@ -364,7 +364,7 @@ static void report_unsent(struct fw_epoll *self, const struct fw_epoll_unsent *r
 /* Tells of the sends that were not whole, then that all lent bytes are free. */
 static void settle(struct fw_epoll *self)
 {
-    if (!self->sends_unsettled)
+    if (!self->sends_unsettled && self->kept_bytes == 0)
         return;
     /* The owner may send on other slots meanwhile: the count is read anew each time. */
     for (uint32_t i = 0; i < self->unsent_count; i++) {

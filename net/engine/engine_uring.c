@@ -257,6 +257,15 @@ static void unsent(struct fw_uring *self, const struct io_uring_cqe *cqe)
     }
 }
 
+/* Nothing is lent any more, and nothing needs to be kept. */
+static void settled(struct fw_uring *self)
+{
+    self->sends_unsettled = false;
+    fw_uring_release_kept(&self->shallow);
+    fw_uring_release_kept(&self->deep);
+    self->base.events->on_settled(self->base.owner);
+}
+
 /* Tells of the sends that this enter did not finish, then that all others are done. When the
  * completion queue overflowed a report may still be hidden: settle in a later turn. */
 static void settle(struct fw_uring *self, unsigned ready)
@@ -265,17 +274,14 @@ static void settle(struct fw_uring *self, unsigned ready)
         return;
     unsigned head = *self->ring.cq.khead;
     unsigned mask = *self->ring.cq.kring_mask;
-    for (unsigned i = 0; i < ready; i++) {
-        const struct io_uring_cqe *cqe = &self->ring.cq.cqes[(head + i) & mask];
+    while (self->told < ready) {
+        const struct io_uring_cqe *cqe = &self->ring.cq.cqes[(head + self->told++) & mask];
         if (fw_uring_operation(cqe->user_data) == FW_URING_SEND)
             unsent(self, cqe);
     }
     if (io_uring_cq_has_overflow(&self->ring))
         return;
-    self->sends_unsettled = false;
-    fw_uring_release_kept(&self->shallow);
-    fw_uring_release_kept(&self->deep);
-    self->base.events->on_settled(self->base.owner);
+    settled(self);
 }
 
 /* ---- the turn ----------------------------------------------------------------------------- */
@@ -368,11 +374,14 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
         complete(self, &self->ring.cq.cqes[(head + i) & mask]);
     }
     io_uring_cq_advance(&self->ring, ready);
+    self->told = 0;
     fw_uring_arm_late(self);
     if (self->connects != NULL)
         fw_uring_connects_turn(self);
     if (!self->sends_unsettled && engine->events->on_turn_end != NULL)
         engine->events->on_turn_end(engine->owner);
+    if (!self->sends_unsettled && self->shallow.kept + self->deep.kept > 0)
+        settled(self);
     fw_uring_serve_line(self);
     return 0;
 }

@@ -173,6 +173,7 @@ struct fw_uring {
     uint32_t line_first;
     uint32_t line_count;
     bool sends_unsettled;
+    unsigned told; /* completions at the queue's head whose sends were told of already */
     bool has_setsockopt;
     bool busy; /* the last turn had events */
     uint32_t gather_events;

@@ -182,7 +182,7 @@ static void spoil_kept(struct fw_sim *sim)
 
 static void settle(struct fw_sim *sim)
 {
-    if (sim->lents_count == 0)
+    if (sim->lents_count == 0 && sim->kept_count == 0)
         return;
     /* The owner may send on other slots meanwhile: the count is read anew each time. */
     for (uint32_t i = 0; i < sim->lents_count; i++) {
