@@ -475,8 +475,12 @@ static void on_ended(void *owner, uint32_t slot, int status)
 {
     struct fw_conns *conns = enter(owner);
     struct fw_conn *conn = &conns->table[slot];
-    if (!(conn->flags & CONN_CLOSING))
-        fw_session_ended(&conn->session, status);
+    if (conn->flags & CONN_CLOSING)
+        return;
+    bool told = conn->session.end != FW_END_NOT;
+    fw_session_ended(&conn->session, status);
+    if (FW_UNLIKELY(conn->flags & CONN_TLS) && !told)
+        fw_conn_tls_hung_up(conns, conn);
 }
 
 static void on_unsent(void *owner, uint32_t slot, size_t sent_bytes, int status)

@@ -475,6 +475,13 @@ static int say_end(struct fw_conns *conns, struct conn_tls *self)
     return status != 0 ? status : queued;
 }
 
+void fw_conn_tls_hung_up(struct fw_conns *conns, struct fw_conn *conn)
+{
+    const struct fw_session *session = &conn->session;
+    if (session->end != FW_END_NOT && fw_outq_empty(&session->outq))
+        of(conns, conn)->ended = true;
+}
+
 static int seal(struct fw_conns *conns, struct fw_conn *conn)
 {
     struct conn_tls *self = of(conns, conn);

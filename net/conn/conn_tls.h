@@ -100,6 +100,10 @@ bool fw_conn_tls_full(const struct fw_conns *conns, const struct fw_conn *conn);
 /* Whether the timer was the handshake's; then it has been seen to. */
 bool fw_conn_tls_timer(struct fw_conns *conns, struct fw_conn *conn);
 
+/* The peer's FIN came before its close_notify, and the session is over: it reads no more, and is
+ * sent none of ours, which its RST would answer (as with nginx). */
+void fw_conn_tls_hung_up(struct fw_conns *conns, struct fw_conn *conn);
+
 /* The turn ends: begins a few of the handshakes that wait. */
 void fw_conns_tls_turn(struct fw_conns *conns);
 

@@ -160,6 +160,40 @@ Test(sim_tls, a_session_is_whole_on_an_unkind_network, .timeout = 300)
     drop_contexts();
 }
 
+/* Who goes without a close_notify reads no more, and is sent none; who says it is told it back, also
+ * when its FIN comes along. */
+Test(sim_tls, who_hangs_up_without_a_word_is_sent_none)
+{
+    make_contexts();
+    for (unsigned says = 0; says < 2; says++) {
+        struct sim_rig *rig = create(1);
+        struct ws_stream script = {0};
+        struct peer peer;
+        peer_open(&peer, rig);
+        shake(&peer, rig);
+        sim_script_open(&script, "/room");
+        peer_say(&peer, rig, &script);
+        sim_run(rig);
+        peer_step(&peer, rig);
+        cr_assert(ends_with(&peer, "\x81\x07welcome", 9));
+        if (says) {
+            struct fw_tls_sink sink = {.grow = fw_tls_sink_grow};
+            cr_assert_eq(fw_tls_end(peer.tls, &sink), 0);
+            flush(&peer, rig, &sink);
+        }
+        fw_sim_peer_end(rig->sim, peer.slot, 0);
+        size_t before = peer.seen;
+        sim_run(rig);
+        size_t more = fw_sim_sent(rig->sim, peer.slot).count - before;
+        cr_assert_eq(more > 0, says == 1, "%zu octets", more);
+        cr_assert_eq(fw_conns_tls_stats(&rig->conns).conns_count, 0u);
+        ws_stream_clear(&script);
+        peer_close(&peer);
+        sim_destroy(rig);
+    }
+    drop_contexts();
+}
+
 /* Allocation k fails while the server works on the hello, on the end of the handshake with a
  * request behind it, or on messages: that connection dies or lives, and the next one is served. */
 Test(sim_tls, every_allocation_may_fail_and_the_server_lives, .timeout = 300)
