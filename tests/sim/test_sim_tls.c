@@ -160,8 +160,8 @@ Test(sim_tls, a_session_is_whole_on_an_unkind_network, .timeout = 300)
     drop_contexts();
 }
 
-/* Who goes without a close_notify reads no more, and is sent none; who says it is told it back, also
- * when its FIN comes along. */
+/* Who goes without a close_notify reads no more, and is sent none; who says it is told it back,
+ * also when its FIN comes along. */
 Test(sim_tls, who_hangs_up_without_a_word_is_sent_none)
 {
     make_contexts();

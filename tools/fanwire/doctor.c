@@ -31,6 +31,12 @@ static void good(const char *what, const char *value)
     printf("ok    %-14s %s\n", what, value);
 }
 
+/* What holds in some surroundings only. */
+static void note(const char *what, const char *value, const char *hint)
+{
+    printf("note  %-14s %s\n      %-14s %s\n", what, value, "", hint);
+}
+
 static void bad(struct visit *visit, const char *what, const char *value, const char *fix)
 {
     visit->faults++;
@@ -125,7 +131,7 @@ static void look_at_conntrack(struct visit *visit)
 }
 
 /* Ports bound who connects, from one address to one address and port: a proxy in front, say. */
-static void look_at_ports(struct visit *visit)
+static void look_at_ports(const struct visit *visit)
 {
     unsigned first = 32768;
     unsigned last = 60999;
@@ -138,9 +144,9 @@ static void look_at_ports(struct visit *visit)
     if (fields != 2 || visit->wanted <= last - first)
         good("ports", value);
     else
-        bad(visit, "ports", value,
-            "no fix is needed for clients of other machines; for a proxy here, listen on a unix: "
-            "path, or on several addresses");
+        note("ports", value,
+             "nothing to mend for clients of other machines; for a proxy here, listen on a unix: "
+             "path, or on several addresses");
 }
 
 static void look_at_memory(struct visit *visit)
