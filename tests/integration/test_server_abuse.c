@@ -564,12 +564,6 @@ SERVER_TEST(server_room, waits_for_descriptors_without_spinning, 120)
     server.options.handshake_timeout_ms = 60000;
     server_start(&server);
     cr_assert(pipe(go) == 0 && pipe(full) == 0);
-    pid_t child = fork();
-    if (child == 0) {
-        close(go[1]); /* or it would wait for itself when the test has failed */
-        close(full[0]);
-        run_clients(server.address, CLIENTS, go[0], full[1]);
-    }
     /* Only so many more from here on. Rings have tables of their own: there all fit. */
     int next = dup(0);
     close(next);
@@ -578,6 +572,14 @@ SERVER_TEST(server_room, waits_for_descriptors_without_spinning, 120)
     rlim_t before = limit.rlim_cur;
     limit.rlim_cur = (rlim_t)next + FREE;
     setrlimit(RLIMIT_NOFILE, &limit);
+    pid_t child = fork();
+    if (child == 0) {
+        limit.rlim_cur = before; /* the clients have room */
+        setrlimit(RLIMIT_NOFILE, &limit);
+        close(go[1]); /* or it would wait for itself when the test has failed */
+        close(full[0]);
+        run_clients(server.address, CLIENTS, go[0], full[1]);
+    }
     cr_assert_eq(read(full[0], &first, sizeof first), (ssize_t)sizeof first);
     uint64_t cpu_ms = server_cpu_ms();
     server_nap(1000);
