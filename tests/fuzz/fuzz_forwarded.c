@@ -1,5 +1,5 @@
-/* fuzz_forwarded.c: libFuzzer target of X-Forwarded-For and of the proxies that may send it
- * (net/server/forwarded.h).
+/* fuzz_forwarded.c: libFuzzer target of X-Forwarded-For, of Forwarded, and of the proxies that may
+ * send them (net/server/forwarded.h).
  *
  *   line 1          prefixes of proxies, with spaces between them
  *   further lines   a header line's value each
@@ -7,6 +7,8 @@
  * The oracle: the list of all elements, cut from the left and judged from the right, with prefixes
  * compared bit by bit, names the same client; an accepted prefix holds its own address, any other
  * bits behind it, and no address with one of its bits turned; and written again it is the same.
+ * Addresses written as RFC 7239 wants them (section 4: quoted, IPv6 in brackets) name the client
+ * that they name in X-Forwarded-For. The lines as they come are read as Forwarded too.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -97,6 +99,14 @@ static bool read_address(char *text, struct in6_addr *out)
     return true;
 }
 
+/* Nothing, or a colon with up to five digits or with a name of the proxy's own. */
+static bool is_port(const char *text)
+{
+    size_t digits = text[0] == ':' ? strspn(text + 1, "0123456789") : 0;
+    return text[0] == '\0' || (text[0] == ':' && text[1] == '_') ||
+           (digits >= 1 && digits <= 5 && text[1 + digits] == '\0');
+}
+
 /* An address; one with a port is "1.2.3.4:5" or "[::1]:5". */
 static bool read_element(struct fw_bytes element, struct in6_addr *out)
 {
@@ -106,9 +116,11 @@ static bool read_element(struct fw_bytes element, struct in6_addr *out)
     char *colon = strchr(text, ':');
     bool good = text[0] != '[' || close != NULL;
     if (text[0] == '[' && close != NULL) {
+        good = is_port(close + 1);
         *close = '\0';
         address++;
     } else if (colon != NULL && colon == strrchr(text, ':')) {
+        good = is_port(colon);
         *colon = '\0';
     }
     good = good && read_address(address, out);
@@ -159,37 +171,89 @@ static bool find_client(const struct fw_proxies *proxies, const struct fw_http_h
 }
 
 /* Makes the request; 0 when it has too many lines. */
-static size_t write_request(struct fw_bytes lines, char *out, size_t room)
+static size_t write_request(const char *name, struct fw_bytes lines, char *out, size_t room)
 {
     size_t count = (size_t)snprintf(out, room, "GET / HTTP/1.1\r\nHost: x\r\n");
     while (lines.count > 0 && count < room) {
         struct fw_bytes line = cut_at(&lines, '\n');
-        count += (size_t)snprintf(out + count, room - count, "X-Forwarded-For: %.*s\r\n",
-                                  (int)line.count, (const char *)line.at);
+        count += (size_t)snprintf(out + count, room - count, "%s: %.*s\r\n", name, (int)line.count,
+                                  (const char *)line.at);
     }
     if (count + 3 > room)
         return 0;
     return count + (size_t)snprintf(out + count, room - count, "\r\n");
 }
 
+/* The elements as a Forwarded line; 0 when one of them is no address, or there is too little room.
+ */
+static size_t write_forwarded(const struct fw_http_head *head, const uint8_t *in, char *out,
+                              size_t room)
+{
+    static struct fw_bytes elements[ELEMENTS_MAX];
+    size_t elements_count = cut_elements(head, in, elements);
+    size_t count = 0;
+    for (size_t i = 0; i < elements_count && count < room; i++) {
+        struct in6_addr address;
+        char text[INET6_ADDRSTRLEN];
+        if (!read_element(elements[i], &address))
+            return 0;
+        inet_ntop(AF_INET6, &address, text, sizeof text);
+        count += (size_t)snprintf(out + count, room - count, "%sfor=\"[%s]\"",
+                                  i == 0 ? "" : ", by=_x;", text);
+    }
+    return count < room ? count : 0;
+}
+
+/* Parses the request, and asks who it is for.
+ *
+ * returns      whether the request was good
+ */
+static bool ask(const struct fw_proxies *proxies, enum fw_proxy_header header, const char *name,
+                struct fw_bytes lines, bool *found_out, struct in6_addr *client_out)
+{
+    char text[FW_HTTP_HEAD_BYTES_MAX];
+    struct fw_http_head head;
+    size_t count = write_request(name, lines, text, sizeof text);
+    uint8_t *in = block_of(text, count);
+    fw_http_head_init(&head);
+    bool good = count > 0 && fw_http_request_parse(&head, in, count) > 0;
+    if (good)
+        *found_out = fw_forwarded_client(proxies, header, &head, in, client_out);
+    free(in);
+    return good;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char text[FW_HTTP_HEAD_BYTES_MAX];
+    char line[FW_HTTP_HEAD_BYTES_MAX];
     struct fw_bytes lines = {data, size};
-    struct fw_proxies proxies;
+    struct fw_proxies proxies = {.count = 0};
     struct fw_http_head head;
     struct in6_addr got = {0};
     struct in6_addr wanted = {0};
+    bool found;
     if (size > INPUT_BYTES_MAX)
         return -1;
     read_proxies(cut_at(&lines, '\n'), &proxies);
-    size_t count = write_request(lines, text, sizeof text);
+    (void)ask(&proxies, FW_PROXY_FORWARDED, "Forwarded", lines, &found, &got);
+
+    size_t count = write_request("X-Forwarded-For", lines, text, sizeof text);
     uint8_t *in = block_of(text, count);
     fw_http_head_init(&head);
     if (count > 0 && fw_http_request_parse(&head, in, count) > 0) {
-        bool found = find_client(&proxies, &head, in, &wanted);
-        require(fw_forwarded_client(&proxies, &head, in, &got) == found, "a client, or none");
+        found = find_client(&proxies, &head, in, &wanted);
+        require(fw_forwarded_client(&proxies, FW_PROXY_X_FORWARDED_FOR, &head, in, &got) == found,
+                "a client, or none");
         require(!found || memcmp(&got, &wanted, sizeof got) == 0, "the client");
+        size_t line_bytes = write_forwarded(&head, in, line, sizeof line);
+        struct fw_bytes forwarded = {(const uint8_t *)line, line_bytes};
+        bool again;
+        if (line_bytes > 0 &&
+            ask(&proxies, FW_PROXY_FORWARDED, "Forwarded", forwarded, &again, &got)) {
+            require(again == found, "a client, or none, of Forwarded");
+            require(!found || memcmp(&got, &wanted, sizeof got) == 0, "the client of Forwarded");
+        }
     }
     free(in);
     return 0;
