@@ -124,6 +124,7 @@ static void up_message(struct fw_session *session, uint8_t type, const uint8_t *
 static void up_closed(struct fw_session *session, unsigned code, struct fw_bytes reason)
 {
     struct fake_host *fake = fake_of(session);
+    fake->ends_told++;
     fake_host_tell(fake, "closed(%u%s%s)", code, reason.count > 0 ? " " : "",
                    shown(reason.at, reason.count));
     if (fake->on_closed != NULL)
@@ -347,6 +348,7 @@ static void up_opened(struct fw_session *session, const struct fw_response *resp
 static void up_failed(struct fw_session *session, int status, const struct fw_response *response)
 {
     struct fake_host *fake = fake_of(session);
+    fake->ends_told++;
     if (response == NULL)
         fake_host_tell(fake, "failed(%s)", fw_status_name(status));
     else

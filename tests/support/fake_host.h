@@ -62,7 +62,8 @@ struct fake_host {
     void (*on_opened)(struct fake_host *fake, const struct fw_response *response);
 
     /* What happened. */
-    char told[4096]; /* "open(/chat) text(hi) drained close(1000 bye)", each with its bytes */
+    char told[4096];    /* "open(/chat) text(hi) drained close(1000 bye)", each with its bytes */
+    unsigned ends_told; /* closed or failed */
     char logged[4096];
     uint8_t *sent; /* what the peer took */
     size_t sent_count;

@@ -151,6 +151,7 @@ void ws_trace_add(struct ws_trace *trace, const struct fw_ws_event *event)
         break;
     case FW_WS_FAILED:
         add_format(trace, "%sfailed(%s)", space, status_name(event->status));
+        trace->failed = true;
         return;
     }
     add_bytes(trace, event->bytes, event->bytes_count);

@@ -54,6 +54,7 @@ struct ws_trace {
     size_t text_bytes;
     size_t room;
     size_t events_count;
+    bool failed; /* FW_WS_FAILED is among them */
 };
 
 void ws_trace_init(struct ws_trace *trace);
