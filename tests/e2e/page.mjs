@@ -78,11 +78,10 @@ async function figures(page, server) {
   await check('subscribers are counted by transport', async () => {
     const ends = new AbortController();
     atEnd(() => ends.abort());
+    // Read to their ends: an answer that nobody holds is collected, and its connection closed.
     const other = (headers) => fetch(topicUrl(server, 'mixed'), { headers, signal: ends.signal })
-      .catch(() => null);
-    other({ Accept: 'text/event-stream' });
-    other({});
-    other({});
+      .then((answer) => answer.text()).catch(() => null);
+    const others = [other({ Accept: 'text/event-stream' }), other({}), other({})];
     await subscribe(page, 'mixed');
     await eventually('there is one, one and two', async () => {
       const row = await topicRow(page, 'mixed');
@@ -91,6 +90,7 @@ async function figures(page, server) {
     assert.equal(await textOf(page, '#subscribers-sse'), '1');
     assert.equal(await textOf(page, '#subscribers-longpoll'), '2');
     ends.abort();
+    await Promise.all(others);
     await eventually('they are gone', async () => (await topicRow(page, 'mixed')).longpoll === '0');
   });
 }
