@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <string.h>
+#include <unistd.h>
 
 #define STAMP "2026-11-21T15:00:00.000Z"
 
@@ -80,4 +81,47 @@ Test(log, cuts_what_is_too_long_and_stays_json)
         cr_assert_not_null(parsed, "in %zu: %s", room, out);
         json_decref(parsed);
     }
+}
+
+/* Mistakes are told on stderr until a server runs; then they are lines of its log. */
+Test(log, takes_mistakes_once_a_server_runs)
+{
+    static struct settings settings;
+    char told[600];
+    char *at = told;
+    int pipe_fds[2];
+    int stderr_fd = dup(STDERR_FILENO);
+    settings_init(&settings);
+    cr_assert_eq(pipe(pipe_fds), 0);
+    dup2(pipe_fds[1], STDERR_FILENO);
+    say_mistake("%s takes %d", "a\nb", 1);
+    log_take_mistakes();
+    settings.log_format = LOG_JSON;
+    settings.quiet = true;
+    log_configure(&settings);
+    say_mistake("%s takes %d", "a\nb", 2);
+    log_line(FW_LEVEL_INFO, "not this", NULL);
+    settings.quiet = false;
+    settings.log_format = LOG_TEXT;
+    log_configure(&settings);
+    log_line(FW_LEVEL_INFO, "this", NULL);
+    dup2(stderr_fd, STDERR_FILENO);
+    close(stderr_fd);
+    ssize_t count = read(pipe_fds[0], told, sizeof told - 1);
+    cr_assert_gt(count, 0);
+    told[count] = '\0';
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
+    cr_assert_eq(strncmp(at, "fanwire: a\nb takes 1\n", 21), 0, "%s", told);
+    char *line = strsep(&at, "\n");
+    line = strsep(&at, "\n");
+    line = strsep(&at, "\n");
+    json_t *parsed = json_loads(line, 0, NULL);
+    cr_assert_not_null(parsed, "%s", line);
+    cr_assert_str_eq(json_string_value(json_object_get(parsed, "level")), "error");
+    cr_assert_str_eq(json_string_value(json_object_get(parsed, "message")), "a\nb takes 2");
+    json_decref(parsed);
+    line = strsep(&at, "\n");
+    cr_assert_not_null(strstr(line, " info this"), "%s", line);
+    cr_assert_str_eq(at, "");
 }

@@ -208,3 +208,38 @@ Test(settings, that_are_shown_are_read_again)
     settings_clear(&settings);
     unlink(path);
 }
+
+/* One row of each kind: what only a restart changes is kept, told when it differs, and only then.
+ */
+Test(settings, that_take_a_restart_stay_as_they_run)
+{
+    static const struct {
+        const char *name;
+        const char *one;
+        const char *other;
+    } rows[] = {{"tls-client-ca", "/a", "/b"}, {"listen", "a:1", "a:2"},
+                {"demo", "true", "false"},     {"max-output", "5000", "5001"},
+                {"history-bytes", "10", "11"}, {"ping-interval", "1", "2"},
+                {"engine", "uring", "epoll"},  {"token-audience", "a", "b"}};
+    static struct settings fresh;
+    const struct origin flag = {.source = FROM_FLAG};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned row = (unsigned)settings_find(rows[i].name, strlen(rows[i].name));
+        bool reloads = settings_table[row].reloads;
+        for (int kind = 0; kind < 4; kind++) { /* bits: the running one is set, the fresh one is */
+            const char *value = kind == 3 ? rows[i].other : rows[i].one;
+            bool differs[SETTINGS_MAX];
+            settings_init(&settings);
+            settings_init(&fresh);
+            cr_assert(!(kind & 1) || settings_set(&settings, row, rows[i].one, flag, "a"));
+            cr_assert(!(kind & 2) || settings_set(&fresh, row, value, flag, "a"));
+            settings_keep(&fresh, &settings, differs);
+            cr_assert_eq(differs[row], !reloads && kind != 0, "%s %d", rows[i].name, kind);
+            cr_assert(reloads || fresh.origins_of[row].source == settings.origins_of[row].source);
+            settings_keep(&fresh, &settings, differs);
+            cr_assert(!differs[row], "%s %d", rows[i].name, kind);
+            settings_clear(&fresh);
+            settings_clear(&settings);
+        }
+    }
+}

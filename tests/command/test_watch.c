@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "support/ws_client.h"
+#include "tools/fanwire/log.h"
 #include "tools/fanwire/watch.h"
 
 #include <criterion/criterion.h>
@@ -70,7 +71,8 @@ static void expect_lines(enum log_format format, void (*expect)(FILE *log))
     ws_client_connect(&client, fw_server_address(server, 0));
     cr_assert_eq(ws_client_open(&client, "/", ""), 101u);
     dup2(fd, STDERR_FILENO);
-    watch_start(server, &settings);
+    log_configure(&settings);
+    watch_start(server);
     atomic_store(&held, true);
     cr_assert(ws_client_text(&client, "x"));
     expect(log);

@@ -169,18 +169,32 @@ await run(async () => {
       ['token-cookie: feed', /allow-origin/],
       ['token-key: /nowhere', /cannot read '\/nowhere'/],
       ['auth-url: ftp://a', /http or https/],
-      ['anonymous-publish: a**', /pattern/],
-      ['listen: 0.0.0.0:1', null],
+      ['anonymous-subscribe: "*.a"', /anonymous-subscribe: a pattern/],
+      ['anonymous-publish: a**', /anonymous-publish: a pattern/],
+      ['token-cookie: a b\nallow-origin: https://a.b', /token-cookie: .*cookie's name/],
+      ['certificate-observe: true', /need tls-client-ca/],
+      ['password-file: /nowhere', /password-file: cannot read '\/nowhere'/],
+      ['listen: 0.0.0.0:1', /reachable from other hosts/],
+      ['listen: 127.0.0.1', /cannot listen on '127.0.0.1': .*HOST:PORT/],
+      ['listen: 192.0.2.1:80\ninsecure-publish: true', /cannot listen on '192.0.2.1:80'/],
+      ['allow-origin: https://a.b/', /an allowed origin is/],
+      ['memory-max: 1000', /at least 33554432/],
+      ['proxy-protocol: true', /needs trusted_proxies/],
+      ['tls-cert: /nowhere\ntls-key: /nowhere', /TLS: \/nowhere/],
     ];
     for (const [text, message] of rows) {
       const { status: code, stderr } = fanwire('config', 'check', '--config', file('a.yaml', `${text}\n`));
-      if (message === null) {
-        assert.equal(code, 0, 'whether it may listen is not the settings\' business');
-        continue;
-      }
       assert.notEqual(code, 0, text);
       assert.match(stderr, message, text);
     }
+  });
+  await check('settings are good while the server that runs with them has their port', async () => {
+    const running = await startServer(['serve']);
+    const { status: code, stdout } = fanwire('config', 'check', '--listen', running.address);
+    assert.equal(code, 0);
+    assert.equal(stdout, 'the settings are good\n');
+    assert.equal(status(running, '/healthz'), 200);
+    assert.equal(await running.stop(), 0);
   });
   await check('a flag is stronger than a variable, and that than the file', () => {
     const path = file('b.yaml', 'max-topics: 100\nmax-message: 200\nmax-output: 5000\n');
@@ -221,6 +235,47 @@ await run(async () => {
     await eventually('it says so', () => /those from before stay/.test(running.output()));
     const fresh = ['-H', `Authorization: Bearer ${token(other, '--publish', '*')}`];
     assert.equal(status(running, '/topics/a', '-d', 'x', ...fresh), 202);
+    assert.equal(await running.stop(), 0);
+  });
+  await check('SIGHUP changes how lines are logged, and says mistakes as the log says things', async () => {
+    const path = file('d.yaml', 'log-format: json\n');
+    const running = await startServer(['serve', '--config', path]);
+    file('d.yaml', 'tokn-key: x\n');
+    running.process.kill('SIGHUP');
+    await eventually('it says so', () => /those from before stay/.test(running.output()));
+    const lines = running.output().split('\n').filter((line) => line !== '' && !line.startsWith('ready: '))
+      .map((line) => JSON.parse(line));
+    assert.ok(lines.some(({ level, message }) => level === 'error' && /d\.yaml:1: .*tokn-key/.test(message)));
+    file('d.yaml', 'log-format: text\nquiet: true\nmax-topics: 70\n');
+    running.process.kill('SIGHUP');
+    await eventually('it is text', () => /^\S+Z warn reload: max-topics has changed/m.test(running.output()));
+    assert.doesNotMatch(running.output(), /settings are applied/, 'it is quiet');
+    file('d.yaml', 'log-format: text\n');
+    running.process.kill('SIGHUP');
+    await eventually('it is not quiet', () => /info reload: the settings are applied/.test(running.output()));
+    assert.equal(await running.stop(), 0);
+  });
+  await check('SIGHUP leaves a server of this machine alone its figures', async () => {
+    const running = await startServer(['serve', '--log-format', 'text']);
+    assert.equal(status(running, '/metrics'), 200);
+    running.process.kill('SIGHUP');
+    await eventually('it says so', () => /settings are applied/.test(running.output()));
+    assert.equal(status(running, '/metrics'), 200);
+    assert.equal(await running.stop(), 0);
+  });
+  await check('SIGHUP does not open to strangers what listens where they reach it', async () => {
+    const path = file('e.yaml', `token-key: ${secret}\nlog-format: text\n`);
+    const running = await startServer(['serve', '--config', path], { listen: '0.0.0.0:0' });
+    const local = { url: `http://127.0.0.1:${running.port}` };
+    assert.equal(status(local, '/topics/a', '-d', 'x'), 401);
+    for (const text of ['', 'insecure-publish: true\n', 'auth-url: http://127.0.0.1:1/\n']) {
+      const before = running.output().length;
+      file('e.yaml', `${text}log-format: text\n`);
+      running.process.kill('SIGHUP');
+      await eventually('it says so', () => /those from before stay/.test(running.output().slice(before)));
+      assert.match(running.output().slice(before), /error .* is reachable from other hosts/);
+      assert.equal(status(local, '/topics/a', '-d', 'x'), 401, text);
+    }
     assert.equal(await running.stop(), 0);
   });
 });

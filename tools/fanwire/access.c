@@ -38,7 +38,7 @@ static bool read_keys(const char *path, fw_key **keys, size_t *count)
     FILE *file = fopen(path, "re");
     size_t bytes = file == NULL ? 0 : fread(text, 1, sizeof text, file);
     if (file == NULL || ferror(file)) {
-        fprintf(stderr, "fanwire: cannot read '%s': %s\n", path, strerror(errno));
+        say_mistake("token-key: cannot read '%s': %s", path, strerror(errno));
         if (file != NULL)
             fclose(file);
         return false;
@@ -53,7 +53,7 @@ static bool read_keys(const char *path, fw_key **keys, size_t *count)
             fw_key_destroy(read_now[i]);
     }
     if (found < 0)
-        fprintf(stderr, "fanwire: '%s': %s\n", path, fw_status_text((int)found));
+        say_mistake("token-key '%s': %s", path, fw_status_text((int)found));
     return found >= 0;
 }
 
@@ -70,6 +70,31 @@ static const char *join(const struct list *list, char *text)
         used += (size_t)count;
     }
     return text;
+}
+
+/* A policy that cannot be made has a part that cannot be made either. */
+static void say_wrong_part(const struct fw_access_options *options, int result)
+{
+    static const char pattern[] = "a pattern is a topic's name, or a beginning and '*'";
+    struct fw_access_options parts[] = {FW_ACCESS_OPTIONS, FW_ACCESS_OPTIONS, FW_ACCESS_OPTIONS,
+                                        FW_ACCESS_OPTIONS, FW_ACCESS_OPTIONS};
+    static const char *const names[] = {"anonymous-subscribe", "anonymous-publish",
+                                        "certificate-subscribe", "certificate-publish",
+                                        "token-cookie"};
+    parts[0].anonymous_subscribe = options->anonymous_subscribe;
+    parts[1].anonymous_publish = options->anonymous_publish;
+    parts[2].certificate_subscribe = options->certificate_subscribe;
+    parts[3].certificate_publish = options->certificate_publish;
+    parts[4].cookie = options->cookie;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        fw_access *part;
+        if (fw_access_create(&parts[i], &part) == FW_ERR_USAGE) {
+            say_mistake("%s: %s", names[i], i < 4 ? pattern : "this is no cookie's name");
+            return;
+        }
+        fw_access_destroy(part);
+    }
+    say_mistake("access: %s", fw_status_text(result));
 }
 
 static int make_policy(const struct settings *settings, fw_access **access_out)
@@ -116,8 +141,7 @@ static int make_policy(const struct settings *settings, fw_access **access_out)
         return 0;
     while (count > 0)
         fw_key_destroy(keys[--count]);
-    fprintf(stderr, "fanwire: access: %s; a pattern is a topic's name, or a beginning and '*'\n",
-            fw_status_text(result));
+    say_wrong_part(&options, result);
     return EXIT_USAGE;
 }
 
@@ -128,20 +152,28 @@ static bool check_cookie(const struct settings *settings)
         exact = exact && strcmp(settings->origins.at[i], "*") != 0;
     if (settings->token_cookie == NULL || exact)
         return true;
-    fputs("fanwire: token-cookie needs allow-origin, and not '*': any page makes a browser send "
-          "its cookies\n",
-          stderr);
+    say_mistake("token-cookie needs allow-origin, and not '*': any page makes a browser send its "
+                "cookies");
     return false;
+}
+
+/* Rights of certificates that nobody is asked for would be a credential that nobody has. */
+static bool check_certificates(const struct settings *settings)
+{
+    bool rights = settings->certificate_subscribe.count > 0 ||
+                  settings->certificate_publish.count > 0 || settings->certificate_observe;
+    if (rights && settings->options.tls_client_ca_file == NULL)
+        say_mistake("certificate-subscribe, -publish and -observe need tls-client-ca");
+    return !rights || settings->options.tls_client_ca_file != NULL;
 }
 
 int access_check(const struct settings *settings)
 {
     fw_access *access;
-    if (!check_cookie(settings))
+    if (!check_cookie(settings) || !check_certificates(settings))
         return EXIT_USAGE;
     if (settings->auth_url != NULL && !auth_hook_url_valid(settings->auth_url)) {
-        fprintf(stderr, "fanwire: auth-url is an http or https address, not '%s'\n",
-                settings->auth_url);
+        say_mistake("auth-url is an http or https address, not '%s'", settings->auth_url);
         return EXIT_USAGE;
     }
     int result = make_policy(settings, &access);
@@ -285,11 +317,11 @@ int access_apply(const struct settings *settings, fw_server *server)
         result = passwords == NULL ? EXIT_FAILED : 0;
     }
     if (result == 0 && settings->options.on_authorize != NULL && !helpers_start()) {
-        fputs("fanwire: cannot start the threads that check passwords\n", stderr);
+        say_mistake("cannot start the threads that check passwords");
         result = EXIT_FAILED;
     }
     if (result == 0 && fw_server_set_access(server, access) != 0) {
-        fputs("fanwire: this policy cannot be set\n", stderr);
+        say_mistake("this policy cannot be set");
         result = EXIT_FAILED;
     }
     fw_access_destroy(access);

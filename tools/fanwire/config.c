@@ -2,7 +2,6 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "access.h"
 #include "settings.h"
 
 #include <string.h>
@@ -69,7 +68,9 @@ int config_main(int argc, char **argv)
     if (result == 0 && strcmp(verb, "show") == 0)
         show(&settings);
     if (result == 0 && strcmp(verb, "check") == 0) {
-        result = access_check(&settings);
+        result = serve_check(&settings);
+        if (result == 0)
+            result = check_server(&settings);
         if (result == 0)
             puts("the settings are good");
     }

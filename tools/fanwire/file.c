@@ -29,7 +29,7 @@ static unsigned line_of(const struct reader *reader)
 
 static bool complain(const struct reader *reader, const char *what)
 {
-    fprintf(stderr, "fanwire: %s:%u: %s\n", reader->path, line_of(reader), what);
+    say_mistake("%s:%u: %s", reader->path, line_of(reader), what);
     return false;
 }
 
@@ -39,9 +39,8 @@ static bool next(struct reader *reader)
     yaml_event_delete(&reader->event);
     if (yaml_parser_parse(&reader->parser, &reader->event))
         return true;
-    fprintf(stderr, "fanwire: %s:%zu: this is not YAML: %s\n", reader->path,
-            reader->parser.problem_mark.line + 1,
-            reader->parser.problem == NULL ? "it cannot be read" : reader->parser.problem);
+    say_mistake("%s:%zu: this is not YAML: %s", reader->path, reader->parser.problem_mark.line + 1,
+                reader->parser.problem == NULL ? "it cannot be read" : reader->parser.problem);
     memset(&reader->event, 0, sizeof reader->event);
     return false;
 }
@@ -147,7 +146,7 @@ bool settings_read_file(struct settings *settings, unsigned command, const char 
     struct reader reader = {.settings = settings, .path = path, .command = command};
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        fprintf(stderr, "fanwire: cannot read '%s': %s\n", path, strerror(errno));
+        say_mistake("config: cannot read '%s': %s", path, strerror(errno));
         return false;
     }
     bool good = yaml_parser_initialize(&reader.parser) != 0;

@@ -8,11 +8,21 @@
  */
 #include "log.h"
 
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STAMP_BYTES 40
+#define STAMP_BYTES   40
+#define MISTAKE_BYTES 1024
+
+/* How lines are written. Threads log while a reload changes it. */
+static struct {
+    _Atomic uint32_t format; /* enum log_format */
+    atomic_bool quiet;
+    atomic_bool takes_mistakes;
+} config;
 
 static const char *const levels[] = {"error", "warn", "info", "debug"};
 
@@ -57,18 +67,42 @@ size_t log_format_line(bool json, const char *stamp, int level, const char *line
     return count + (size_t)snprintf(out + count, out_bytes - count, "%s", end);
 }
 
+void log_configure(const struct settings *settings)
+{
+    atomic_store(&config.format, settings->log_format);
+    atomic_store(&config.quiet, settings->quiet);
+}
+
+void log_take_mistakes(void)
+{
+    atomic_store(&config.takes_mistakes, true);
+}
+
 void log_line(int level, const char *line, void *context)
 {
-    const struct settings *settings = context;
+    uint32_t format = atomic_load(&config.format);
     char stamp[STAMP_BYTES];
     char text[8192]; /* a line of 1 KiB, each octet escaped */
-    if (settings->quiet && level > FW_LEVEL_WARN)
+    (void)context;
+    if (atomic_load(&config.quiet) && level > FW_LEVEL_WARN)
         return;
-    bool json = settings->log_format == LOG_JSON ||
-                (settings->log_format == LOG_AUTO && !isatty(STDERR_FILENO));
+    bool json = format == LOG_JSON || (format == LOG_AUTO && !isatty(STDERR_FILENO));
     write_stamp(stamp);
     size_t count = log_format_line(json, stamp, level, line, text, sizeof text);
     /* A log that cannot be written stops nobody. */
     ssize_t written = write(STDERR_FILENO, text, count);
     (void)written;
+}
+
+void say_mistake(const char *format, ...)
+{
+    char line[MISTAKE_BYTES];
+    va_list values;
+    va_start(values, format);
+    vsnprintf(line, sizeof line, format, values);
+    va_end(values);
+    if (atomic_load(&config.takes_mistakes))
+        log_line(FW_LEVEL_ERROR, line, NULL);
+    else
+        fprintf(stderr, "fanwire: %s\n", line);
 }

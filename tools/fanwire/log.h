@@ -7,6 +7,12 @@
 
 #include "settings.h"
 
+/* From now on lines are written as the settings say: quiet, log-format. Thread: any. */
+void log_configure(const struct settings *settings);
+
+/* A server runs: from now on say_mistake writes lines of the log. */
+void log_take_mistakes(void);
+
 /* Writes a line with its end: "STAMP LEVEL LINE", or a JSON object.
  *
  * out          room for out_bytes, at least 128; a longer line is cut

@@ -122,11 +122,11 @@ static bool read_lines(struct passwords *passwords, FILE *file, const char *path
         if (fault == NULL)
             continue;
         free(user.name);
-        fprintf(stderr, "fanwire: %s:%u: %s\n", path, number, fault);
+        say_mistake("%s:%u: %s", path, number, fault);
         return false;
     }
     if (passwords->users_count == 0)
-        fprintf(stderr, "fanwire: %s: nobody is in it\n", path);
+        say_mistake("%s: nobody is in it", path);
     return passwords->users_count > 0;
 }
 
@@ -134,7 +134,7 @@ struct passwords *passwords_read(const char *path)
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        fprintf(stderr, "fanwire: cannot read '%s': %s\n", path, strerror(errno));
+        say_mistake("password-file: cannot read '%s': %s", path, strerror(errno));
         return NULL;
     }
     struct passwords *passwords = calloc(1, sizeof *passwords);

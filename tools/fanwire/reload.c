@@ -4,6 +4,7 @@
  */
 #include "reload.h"
 #include "access.h"
+#include "log.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -42,55 +43,42 @@ void reload_init(const struct settings *settings, unsigned command, int argc, ch
 
 static void say(int level, const char *text)
 {
-    log_line(level, text, (void *)(uintptr_t)reload.running);
+    log_line(level, text, NULL);
 }
 
-static char *printed(const struct settings *settings, unsigned row)
-{
-    char *text = NULL;
-    size_t count;
-    FILE *out = open_memstream(&text, &count);
-    if (out != NULL) {
-        settings_print(settings, row, out);
-        fclose(out);
-    }
-    return text;
-}
-
-/* Says which settings of the new ones only a restart applies. */
-static void say_left_out(const struct settings *fresh)
+static void say_left_out(const bool left_out[SETTINGS_MAX])
 {
     for (unsigned row = 0; row < settings_count; row++) {
         char line[256];
-        if (settings_table[row].reloads)
+        if (!left_out[row])
             continue;
-        bool was_set = reload.running->origins_of[row].source != FROM_DEFAULT;
-        bool is_set = fresh->origins_of[row].source != FROM_DEFAULT;
-        char *before = was_set ? printed(reload.running, row) : NULL;
-        char *after = is_set ? printed(fresh, row) : NULL;
-        if (was_set != is_set ||
-            (is_set && before != NULL && after != NULL && strcmp(before, after) != 0)) {
-            snprintf(line, sizeof line, "reload: %s has changed; that takes a restart",
-                     settings_table[row].name);
-            say(FW_LEVEL_WARN, line);
-        }
-        free(before);
-        free(after);
+        snprintf(line, sizeof line, "reload: %s has changed; that takes a restart",
+                 settings_table[row].name);
+        say(FW_LEVEL_WARN, line);
     }
+}
+
+/* Whether what would then be in force makes sense: the new settings, and those that stay. */
+static int check(struct settings *fresh)
+{
+    fresh->options.on_authorize = reload.running->options.on_authorize;
+    if (fresh->password_file != NULL && fresh->options.on_authorize == NULL) {
+        say(FW_LEVEL_ERROR, "reload: a password-file takes a restart when there was none");
+        return EXIT_USAGE;
+    }
+    return reload.command == FOR_SERVE ? serve_check(fresh) : 0;
 }
 
 /* Nothing is applied unless all of it is good. What was set up without a hook cannot get one. */
 static void reload_now(void)
 {
     struct settings fresh;
+    bool left_out[SETTINGS_MAX];
     int result = settings_read(&fresh, reload.command, reload.argc, reload.argv);
-    fresh.options.on_authorize = reload.running->options.on_authorize;
-    if (result == 0 && fresh.password_file != NULL && fresh.options.on_authorize == NULL) {
-        say(FW_LEVEL_ERROR, "reload: a password-file takes a restart when there was none");
-        result = EXIT_USAGE;
+    if (result == 0) {
+        settings_keep(&fresh, reload.running, left_out);
+        result = check(&fresh);
     }
-    if (result == 0 && reload.command == FOR_SERVE)
-        result = access_check(&fresh);
     /* The last that can fail: it changes nothing then, and its log says why. */
     if (result == 0 && settings_want_tls(reload.running) &&
         fw_server_reload_tls(reload.server) != 0)
@@ -98,7 +86,8 @@ static void reload_now(void)
     if (result == 0 && reload.command == FOR_SERVE)
         result = access_apply(&fresh, reload.server);
     if (result == 0) {
-        say_left_out(&fresh);
+        log_configure(&fresh);
+        say_left_out(left_out);
         say(FW_LEVEL_INFO, "reload: the settings are applied");
     } else {
         say(FW_LEVEL_ERROR, "reload: the settings are wrong; those from before stay");

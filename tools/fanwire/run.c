@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "settings.h"
+#include "log.h"
 #include "watch.h"
 
 #include <errno.h>
@@ -46,17 +46,41 @@ static void raise_descriptors(void)
     }
 }
 
-static int listen_all(fw_server *server, const struct settings *settings)
+/* Opens every listener; an error that is passed over counts as success. */
+static int listen_all(fw_server *server, const struct settings *settings, int passed_over)
 {
     for (unsigned i = 0; i < settings->listen.count; i++) {
         int result = fw_server_listen(server, settings->listen.at[i]);
-        if (result == 0)
+        if (result == 0 || result == passed_over)
             continue;
         fprintf(stderr, "fanwire: cannot listen on '%s': %s\n", settings->listen.at[i],
                 fw_status_text(result));
         return result == FW_ERR_ADDRESS ? EXIT_USAGE : EXIT_FAILED;
     }
     return EXIT_DONE;
+}
+
+/* The library's lines say which option is wrong; what is good is not spoken of. */
+static void say_fault(int level, const char *line, void *context)
+{
+    (void)context;
+    if (level == FW_LEVEL_ERROR)
+        say_mistake("%s", line);
+}
+
+int check_server(struct settings *settings)
+{
+    fw_server *server;
+    settings->options.on_log = say_fault;
+    raise_descriptors();
+    int result = fw_server_create(&settings->options, &server);
+    if (result != 0) {
+        say_mistake("a server cannot start: %s", fw_status_text(result));
+        return result == FW_ERR_USAGE ? EXIT_USAGE : EXIT_FAILED;
+    }
+    int code = listen_all(server, settings, -EADDRINUSE);
+    fw_server_destroy(server);
+    return code;
 }
 
 static void print_ready(fw_server *server)
@@ -83,6 +107,7 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
         fprintf(stderr, "fanwire: cannot start: %s\n", fw_status_text(result));
         return EXIT_FAILED;
     }
+    log_take_mistakes();
     if (started != NULL)
         started(server);
     print_ready(server);
@@ -97,8 +122,8 @@ static int serve_until_stopped(fw_server *server, void (*started)(fw_server *ser
 int run_server(struct settings *settings, void (*started)(fw_server *server), void (*stopped)(void))
 {
     fw_server *server;
+    log_configure(settings);
     settings->options.on_log = log_line;
-    settings->options.context = settings;
     raise_descriptors();
     int result = fw_server_create(&settings->options, &server);
     if (result != 0) {
@@ -108,7 +133,7 @@ int run_server(struct settings *settings, void (*started)(fw_server *server), vo
     if (settings->prepare != NULL)
         result = settings->prepare(settings, server);
     if (result == EXIT_DONE)
-        result = listen_all(server, settings);
+        result = listen_all(server, settings, 0);
     if (result == EXIT_DONE)
         result = serve_until_stopped(server, started, stopped);
     fw_server_destroy(server);

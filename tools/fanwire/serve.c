@@ -28,7 +28,6 @@ static const char page_headers[] =
 
 static bool demo_runs;
 static bool demo_tls;
-static const struct settings *served;
 
 static unsigned on_open(fw_conn *conn, const fw_request *request, void *context)
 {
@@ -96,11 +95,10 @@ static bool may_listen(const struct settings *settings)
         if (is_local(settings->listen.at[i]) || settings->insecure_publish ||
             publishers_are_known(settings))
             continue;
-        fprintf(stderr,
-                "fanwire: '%s' is reachable from other hosts, and anybody there could publish: "
-                "set up a credential (--token-key, --password-file, --auth-url), listen on "
-                "127.0.0.1, or say --insecure-publish\n",
-                settings->listen.at[i]);
+        say_mistake("'%s' is reachable from other hosts, and anybody there could publish: "
+                    "set up a credential (--token-key, --password-file, --auth-url), listen on "
+                    "127.0.0.1, or say --insecure-publish",
+                    settings->listen.at[i]);
         return false;
     }
     return true;
@@ -145,7 +143,7 @@ static void on_started(fw_server *server)
 {
     metrics_start(server);
     reload_start(server);
-    watch_start(server, served);
+    watch_start(server);
     if (demo_runs)
         demo_start(server, demo_tls);
 }
@@ -159,11 +157,12 @@ static void on_stopped(void)
     access_stop();
 }
 
-static int check(struct settings *settings)
+int serve_check(struct settings *settings)
 {
     if (!may_listen(settings))
         return EXIT_USAGE;
     set_defaults(settings);
+    settings->options.feed = true;
     return access_check(settings);
 }
 
@@ -172,12 +171,10 @@ int serve_main(int argc, char **argv)
     struct settings settings;
     int result = settings_read(&settings, FOR_SERVE, argc, argv);
     if (result == 0)
-        result = check(&settings);
+        result = serve_check(&settings);
     if (result == 0) {
-        served = &settings;
         demo_runs = settings.demo;
         demo_tls = settings_want_tls(&settings) && strncmp(settings.listen.at[0], "plain:", 6) != 0;
-        settings.options.feed = true;
         settings.options.on_open = on_open;
         settings.options.on_message = on_message;
         settings.options.on_request = on_request;

@@ -228,7 +228,7 @@ const char *settings_copy(struct settings *settings, const char *characters, siz
 {
     struct text *text = malloc(sizeof *text + count + 1);
     if (text == NULL) {
-        fputs("fanwire: out of memory\n", stderr);
+        say_mistake("out of memory");
         exit(EXIT_FAILED);
     }
     memcpy(text->characters, characters, count);
@@ -247,7 +247,7 @@ static const char *copy(struct settings *settings, const char *value)
 
 static bool wrong(const char *what, const char *wants, const char *value)
 {
-    fprintf(stderr, "fanwire: %s takes %s, not '%s'\n", what, wants, value);
+    say_mistake("%s takes %s, not '%s'", what, wants, value);
     return false;
 }
 
@@ -301,7 +301,7 @@ static bool add_to_list(struct settings *settings, const struct setting *setting
                         const char *value, const char *what)
 {
     if (list->count == setting->most) {
-        fprintf(stderr, "fanwire: %s may be given %u times\n", what, (unsigned)setting->most);
+        say_mistake("%s may be given %u times", what, (unsigned)setting->most);
         return false;
     }
     if (*value == '\0')
@@ -437,5 +437,67 @@ void settings_print(const struct settings *settings, unsigned row, FILE *out)
     case CHOICE:
         fputs(setting->choices[*(const uint32_t *)member], out);
         break;
+    }
+}
+
+/* ---- reloading ------------------------------------------------------------------------------- */
+
+static size_t size_of(enum kind kind)
+{
+    switch (kind) {
+    case TEXT:
+        return sizeof(const char *);
+    case LIST:
+        return sizeof(struct list);
+    case SWITCH:
+        return sizeof(bool);
+    case LARGE:
+        return sizeof(uint64_t);
+    case NUMBER:
+    case SECONDS:
+    case CHOICE:
+        break;
+    }
+    return sizeof(uint32_t);
+}
+
+static bool same_list(const struct list *a, const struct list *b)
+{
+    for (unsigned i = 0; a->count == b->count && i < a->count; i++) {
+        if (strcmp(a->at[i], b->at[i]) != 0)
+            return false;
+    }
+    return a->count == b->count;
+}
+
+static bool same_value(enum kind kind, const void *a, const void *b)
+{
+    const char *const *texts[] = {a, b};
+    if (kind == LIST)
+        return same_list(a, b);
+    if (kind != TEXT)
+        return memcmp(a, b, size_of(kind)) == 0;
+    if (*texts[0] == NULL || *texts[1] == NULL)
+        return *texts[0] == *texts[1];
+    return strcmp(*texts[0], *texts[1]) == 0;
+}
+
+void settings_keep(struct settings *settings, const struct settings *running,
+                   bool differs_out[SETTINGS_MAX])
+{
+    for (unsigned row = 0; row < settings_count; row++) {
+        const struct setting *setting = &settings_table[row];
+        void *member = (char *)settings + setting->offset;
+        const void *runs = (const char *)running + setting->offset;
+        differs_out[row] = false;
+        if (setting->reloads)
+            continue;
+        bool was_set = running->origins_of[row].source != FROM_DEFAULT;
+        bool is_set = settings->origins_of[row].source != FROM_DEFAULT;
+        /* A default is what the table says, whatever the member holds meanwhile. */
+        differs_out[row] =
+            was_set != is_set || (is_set && !same_value(setting->kind, member, runs));
+        memcpy(member, runs, size_of(setting->kind));
+        settings->origins_of[row] = running->origins_of[row];
     }
 }

@@ -117,10 +117,17 @@ const char *settings_nearest(const char *name);
 void settings_init(struct settings *settings);
 void settings_clear(struct settings *settings);
 
+/* Gives the settings that only a restart changes the values of those that a server runs with.
+ *
+ * differs_out  by row: whether the value was another one
+ */
+void settings_keep(struct settings *settings, const struct settings *running,
+                   bool differs_out[SETTINGS_MAX]);
+
 /* Sets one value, unless a stronger source has set it already; the same source adds to a list.
  *
  * what         how messages call it: "--max-topics", "fanwire.yaml:7: max-topics"
- * returns      false after saying on stderr what is wrong with it
+ * returns      false after saying what is wrong with it
  */
 bool settings_set(struct settings *settings, unsigned row, const char *value, struct origin origin,
                   const char *what);
@@ -140,7 +147,7 @@ void settings_print(const struct settings *settings, unsigned row, FILE *out);
 /* sources.c: reads flags, variables and the file, in that order of strength.
  *
  * command      FOR_SERVE or FOR_ECHO
- * returns      0; EXIT_USAGE for a mistake, which it says on stderr; -1 when the help was printed
+ * returns      0; EXIT_USAGE for a mistake, which it says; -1 when the help was printed
  */
 int settings_read(struct settings *settings, unsigned command, int argc, char **argv);
 

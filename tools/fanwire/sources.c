@@ -58,12 +58,11 @@ static int say_unknown(const char *command, const char *flag)
     const char *nearest;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(flag, "="), flag);
     if (strncmp(name, "--", 2) != 0 || settings_find(name + 2, strlen(name + 2)) >= 0)
-        fprintf(stderr, "fanwire: %s does not take %s\n", command, name);
+        say_mistake("%s does not take %s", command, name);
     else if ((nearest = settings_nearest(name + 2)) != NULL)
-        fprintf(stderr, "fanwire: there is no flag %s; did you mean --%s?\n", name, nearest);
+        say_mistake("there is no flag %s; did you mean --%s?", name, nearest);
     else
-        fprintf(stderr, "fanwire: there is no flag %s; fanwire %s --help lists them\n", name,
-                command);
+        say_mistake("there is no flag %s; fanwire %s --help lists them", name, command);
     return EXIT_USAGE;
 }
 
@@ -83,7 +82,7 @@ static int read_flags(struct settings *settings, unsigned command, int argc, cha
         if (flag == '?')
             return say_unknown(argv[0], argv[optind - 1]);
         if (flag == ':') {
-            fprintf(stderr, "fanwire: %s needs a value\n", argv[optind - 1]);
+            say_mistake("%s needs a value", argv[optind - 1]);
             return EXIT_USAGE;
         }
         snprintf(what, sizeof what, "--%s", settings_table[flag - 256].name);
@@ -94,7 +93,7 @@ static int read_flags(struct settings *settings, unsigned command, int argc, cha
     }
     if (optind == argc)
         return 0;
-    fprintf(stderr, "fanwire: %s does not take '%s'\n", argv[0], argv[optind]);
+    say_mistake("%s does not take '%s'", argv[0], argv[optind]);
     return EXIT_USAGE;
 }
 
@@ -123,7 +122,7 @@ static bool set_variable(struct settings *settings, unsigned row, const char *va
     for (;;) {
         size_t count = strcspn(value, separator);
         if (count >= sizeof part) {
-            fprintf(stderr, "fanwire: %s is too long\n", what);
+            say_mistake("%s is too long", what);
             return false;
         }
         snprintf(part, sizeof part, "%.*s", (int)count, value);
@@ -157,8 +156,8 @@ static bool read_environment(struct settings *settings, unsigned command)
         if (row < 0) {
             const char *nearest = settings_nearest(name);
             if (!is_foreign(name)) /* not an error: the variables of a machine are not all ours */
-                fprintf(stderr, "fanwire: %s is no setting%s%s\n", what,
-                        nearest == NULL ? "" : "; did you mean ", nearest == NULL ? "" : nearest);
+                say_mistake("%s is no setting%s%s", what, nearest == NULL ? "" : "; did you mean ",
+                            nearest == NULL ? "" : nearest);
             continue;
         }
         if ((settings_table[row].commands & command) != 0 &&
@@ -185,7 +184,7 @@ static bool check_tls(struct settings *settings)
     else if (options->tls_client_ca_file != NULL && !settings_want_tls(settings))
         mistake = "--tls-client-ca wants --tls-cert and --tls-key";
     if (mistake != NULL) {
-        fprintf(stderr, "fanwire: %s\n", mistake);
+        say_mistake("%s", mistake);
         return false;
     }
     if (settings->tls_certs.count > 0) {

@@ -59,7 +59,7 @@ static bool read_topic(struct settings *settings, const char *text, struct fw_to
 {
     const char *colon = strrchr(text, ':');
     if (colon == NULL) {
-        fprintf(stderr, "fanwire: topic takes PREFIX:SETTINGS, not '%s'\n", text);
+        say_mistake("topic takes PREFIX:SETTINGS, not '%s'", text);
         return false;
     }
     *topic = (struct fw_topic_settings){
@@ -70,10 +70,9 @@ static bool read_topic(struct settings *settings, const char *text, struct fw_to
         rest++;
         size_t count = strcspn(rest, ",");
         if (!read_one(topic, rest, count)) {
-            fprintf(stderr,
-                    "fanwire: topic %s: '%.*s' is none of history=N, bytes=N, age=SECONDS, "
-                    "policy=disconnect|drop-oldest|latest\n",
-                    topic->prefix, (int)count, rest);
+            say_mistake("topic %s: '%.*s' is none of history=N, bytes=N, age=SECONDS, "
+                        "policy=disconnect|drop-oldest|latest",
+                        topic->prefix, (int)count, rest);
             return false;
         }
         rest += count;

@@ -23,7 +23,6 @@
 
 static struct {
     fw_server *server;
-    const struct settings *settings;
     struct fw_server_stall stall; /* the last one that was spoken of; stalled_ms 0: none is */
     pthread_t thread;
     pthread_mutex_t lock;
@@ -71,7 +70,7 @@ void watch_inherited(struct settings *settings)
 
 static void warn(const char *line)
 {
-    log_line(FW_LEVEL_WARN, line, (void *)(uintptr_t)watch.settings);
+    log_line(FW_LEVEL_WARN, line, NULL);
 }
 
 static void look(void)
@@ -111,7 +110,7 @@ static void *keep_looking(void *unused)
     return NULL;
 }
 
-void watch_start(fw_server *server, const struct settings *settings)
+void watch_start(fw_server *server)
 {
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -119,7 +118,6 @@ void watch_start(fw_server *server, const struct settings *settings)
     pthread_cond_init(&watch.changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
     watch.server = server;
-    watch.settings = settings;
     watch.stall = (struct fw_server_stall){0};
     watch.ends = false;
     watch.runs = pthread_create(&watch.thread, NULL, keep_looking, NULL) == 0;

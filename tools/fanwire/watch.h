@@ -15,10 +15,8 @@ void watch_inherited(struct settings *settings);
 
 /* Looks once a second whether every worker comes round; systemd is told as long as they do, and the
  * log when one does not.
- *
- * settings     borrowed until watch_stop: how lines are logged
  */
-void watch_start(fw_server *server, const struct settings *settings);
+void watch_start(fw_server *server);
 void watch_stop(void);
 
 #endif
