@@ -366,7 +366,8 @@ static const char *advice(int status)
         return "a seccomp filter or kernel.io_uring_disabled forbids it: allow the io_uring system "
                "calls in the container's profile, or set kernel.io_uring_disabled=0";
     case ENOSYS:
-        return "this kernel has no io_uring: Linux 6.1 or later is needed";
+        return "this kernel has no io_uring (Linux 6.1 or later is needed), or a seccomp filter "
+               "hides it: allow the io_uring system calls in the container's profile";
     case EINVAL:
         return "this kernel's io_uring lacks a feature: Linux 6.1 or later is needed";
     case ENOMEM:

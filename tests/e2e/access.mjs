@@ -196,6 +196,28 @@ await run(async () => {
     assert.equal(status(running, '/healthz'), 200);
     assert.equal(await running.stop(), 0);
   });
+  await check('a listener that somebody else opened is judged by where it listens', async () => {
+    const opening = (family, host) => ['/usr/bin/python3', '-c', `import os, socket, sys
+listener = socket.socket(socket.${family})
+listener.bind(${host})
+listener.listen()
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.execv(sys.argv[1], sys.argv[1:])`];
+    const rows = [['AF_INET', "('127.0.0.1', 0)"], ['AF_INET6', "('::1', 0)"], ['AF_UNIX', "''"]];
+    for (const [family, host] of rows) {
+      const running = await startServer(['serve'], { wrapper: opening(family, host), listen: 'fd:3' });
+      if (family !== 'AF_UNIX')
+        assert.equal(status(running, '/topics/a', '-d', 'x'), 202, host);
+      assert.equal(await running.stop(), 0);
+    }
+    for (const [family, host] of [['AF_INET', "('0.0.0.0', 0)"], ['AF_INET6', "('::', 0)"]]) {
+      const { status: code, stderr } = runToEnd(['serve', '--listen', 'fd:3'],
+        { wrapper: opening(family, host) });
+      assert.equal(code, 2, host);
+      assert.match(stderr, /'fd:3' is reachable from other hosts/);
+    }
+  });
   await check('a flag is stronger than a variable, and that than the file', () => {
     const path = file('b.yaml', 'max-topics: 100\nmax-message: 200\nmax-output: 5000\n');
     const shown = spawnSync(program, ['config', 'show', '--config', path, '--max-topics', '300'],

@@ -11,9 +11,12 @@
 #include "watch.h"
 #include "web_assets.h"
 
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* What a page of ours may do: only what it brings itself. */
 static const char page_headers[] =
@@ -71,14 +74,31 @@ static void on_request(fw_request *request, void *context)
         fw_request_answer(request, 405, "text/plain; charset=utf-8", NULL, "only GET\n", 9);
 }
 
+/* The same of "fd:N", a socket that somebody else opened. */
+static bool is_local_socket(const char *address)
+{
+    union {
+        struct sockaddr_storage any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } at;
+    socklen_t bytes = sizeof at;
+    if (getsockname(atoi(address + 3), (struct sockaddr *)&at, &bytes) != 0)
+        return false;
+    return at.any.ss_family == AF_UNIX ||
+           (at.any.ss_family == AF_INET && ntohl(at.v4.sin_addr.s_addr) >> 24 == 127) ||
+           (at.any.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&at.v6.sin6_addr));
+}
+
 /* Whether only this machine reaches a listener. */
 static bool is_local(const char *address)
 {
     if (strncmp(address, "plain:", 6) == 0)
         address += 6;
+    if (strncmp(address, "fd:", 3) == 0)
+        return is_local_socket(address);
     return strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
            strncmp(address, "localhost:", 10) == 0 || strncmp(address, "unix:", 5) == 0;
-    /* Where "fd:N" listens is its opener's to know: it counts as reachable. */
 }
 
 /* Whether strangers would have to say who they are before they publish. */
