@@ -212,14 +212,22 @@ static bool read_expires(struct fw_bytes text, uint32_t *lives_ms_out)
     return seconds > 0 && seconds <= FW_HISTORY_AGE_MS_MAX / 1000;
 }
 
-/* ?key=KEY&expires=SECONDS. The key's escapes are left as they are: it is compared, not read. */
-static bool read_options(const struct fw_request *request, struct fw_publication *publication)
+/* ?key=KEY&expires=SECONDS. The key's escapes are left as they are: it is compared, not read.
+ *
+ * returns      NULL, or what is wrong
+ */
+static const char *read_options(const struct fw_request *request,
+                                struct fw_publication *publication)
 {
     struct fw_bytes query = fw_http_bytes(request->bytes, request->head->query);
     struct fw_bytes expires;
     fw_http_query_find(query, "key", &publication->key);
-    return !fw_http_query_find(query, "expires", &expires) ||
-           read_expires(expires, &publication->lives_ms);
+    if (publication->key.count > FW_TOPIC_NAME_BYTES_MAX)
+        return "a key is at most 128 bytes";
+    if (fw_http_query_find(query, "expires", &expires) &&
+        !read_expires(expires, &publication->lives_ms))
+        return "expires is a number of seconds, at most 604800";
+    return NULL;
 }
 
 static void publish(struct fw_request *request)
@@ -229,8 +237,9 @@ static void publish(struct fw_request *request)
     struct fw_publication publication = {.payload = request->body,
                                          .type = (uint8_t)type_of(request)};
     struct fw_published published;
-    if (!read_options(request, &publication)) {
-        fw_request_refuse_with(request, 400, "expires is a number of seconds, at most 604800");
+    const char *mistake = read_options(request, &publication);
+    if (mistake != NULL) {
+        fw_request_refuse_with(request, 400, mistake);
         return;
     }
     int result = fw_session_may(session, FW_MAY_PUBLISH, name);

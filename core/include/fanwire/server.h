@@ -106,16 +106,17 @@ struct fw_server_options {
     const char *const *tls_key_files;
     const char *tls_client_ca_file; /* demand a certificate by these CAs of every client */
     bool tls_self_signed;           /* make a throw-away certificate instead, for trying out */
-    /* Each topic's newest messages, for subscribers that come back (fanwire(1), POSITIONS). With
-     * `feed` 64 of them, without it none; FW_NO_HISTORY: none. */
+    /* Each topic's newest messages, for subscribers that come back
+     * (fanwire-protocol(7), POSITIONS). With `feed` 64 of them, without it none; FW_NO_HISTORY:
+     * none. */
     uint32_t history_count;
     uint32_t history_age_ms;      /* 300000 */
     uint64_t history_bytes;       /* of one topic, with what each message costs: 1 MiB */
     uint64_t history_total_bytes; /* of all topics; the oldest messages go first: 256 MiB */
     /* What the whole process may have in memory (RSS), 32 MiB at least; 0: any. The server acts
-     * from 80 % of it on, so that it stays below: fanwire(1), MEMORY. The kernel's socket buffers
-     * are not in it. FW_MEMORY_AUTO: three quarters of the control group's limit, any without one.
-     */
+     * from 80 % of it on, so that it stays below: fanwire(1), --memory-max. The kernel's socket
+     * buffers are not in it. FW_MEMORY_AUTO: three quarters of the control group's limit, any
+     * without one. */
     uint64_t memory_bytes_max;
     /* What topics whose names begin so have of their own; the longest prefix counts. */
     const struct fw_topic_settings *topic_settings;

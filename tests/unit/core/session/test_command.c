@@ -280,6 +280,29 @@ Test(command, publishes_a_POST_with_its_options)
     cr_assert_not_null(strstr(fake_host_sent(&fake), "HTTP/1.1 400 "));
 }
 
+/* A key of 128 bytes is taken as it stands, escapes and all; one more is the publisher's mistake.
+ */
+Test(command, refuses_a_POST_whose_key_is_too_long)
+{
+    for (int count = 128; count <= 129; count++) {
+        char request[512];
+        char key[130];
+        memset(key, 'k', sizeof key);
+        memcpy(key, "%41", 3);
+        snprintf(request, sizeof request,
+                 "POST /topics/a?key=%.*s HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx", count,
+                 key);
+        fake.published[0] = '\0';
+        fake_host_say(&fake, request);
+        if (count == 128)
+            cr_assert_str_eq(fake.published, "a text(x) key(#128)");
+        else
+            cr_assert_str_eq(fake.published, "");
+    }
+    cr_assert_not_null(strstr(fake_host_sent(&fake), "HTTP/1.1 400 "));
+    cr_assert_not_null(strstr(fake_host_sent(&fake), "a key is at most 128 bytes"));
+}
+
 Test(command, answers_or_ends_whichever_allocation_fails)
 {
     static const char *const commands[] = {
