@@ -188,6 +188,16 @@ await run(async () => {
       assert.match(stderr, message, text);
     }
   });
+  await check('a key without an id is spoken of when it is one of several', () => {
+    const named = join(folder, 'es256.jwk.pub');
+    const rows = [[[secret], ''], [[named, join(folder, 'eddsa.jwk.pub')], ''], [[secret, named], 'without an id']];
+    for (const [keys, said] of rows) {
+      const { status: code, stderr } = fanwire('config', 'check',
+        ...keys.flatMap((key) => ['--token-key', key]), '--listen', '127.0.0.1:0');
+      assert.equal(code, 0, stderr);
+      assert.equal(stderr.includes('without an id'), said !== '', keys.join(' '));
+    }
+  });
   await check('settings are good while the server that runs with them has their port', async () => {
     const running = await startServer(['serve']);
     const { status: code, stdout } = fanwire('config', 'check', '--listen', running.address);

@@ -97,7 +97,19 @@ static void say_wrong_part(const struct fw_access_options *options, int result)
     say_mistake("access: %s", fw_status_text(result));
 }
 
-static int make_policy(const struct settings *settings, fw_access **access_out)
+/* Tokens name one of several keys by its id: one without is a key that nobody can use. */
+static void say_nameless(fw_key *const *keys, size_t count)
+{
+    bool nameless = false;
+    for (size_t i = 0; i < count; i++)
+        nameless = nameless || fw_key_id(keys[i]) == NULL;
+    if (nameless && count > 1)
+        say_mistake("token-key: of several keys, one without an id (kid) checks no token: make "
+                    "keys with `fanwire token --new-key KIND --id NAME`");
+}
+
+/* tells        whether what is odd and no mistake is spoken of */
+static int make_policy(const struct settings *settings, bool tells, fw_access **access_out)
 {
     static char subscribe[PATTERNS_BYTES];
     static char publish[PATTERNS_BYTES];
@@ -113,6 +125,8 @@ static int make_policy(const struct settings *settings, fw_access **access_out)
             fw_key_destroy(keys[--count]);
         return EXIT_FAILED;
     }
+    if (tells)
+        say_nameless(keys, count);
     struct fw_access_options options = FW_ACCESS_OPTIONS;
     options.keys = keys;
     options.keys_count = count;
@@ -176,7 +190,7 @@ int access_check(const struct settings *settings)
         say_mistake("auth-url is an http or https address, not '%s'", settings->auth_url);
         return EXIT_USAGE;
     }
-    int result = make_policy(settings, &access);
+    int result = make_policy(settings, true, &access);
     if (result != 0)
         return result;
     fw_access_destroy(access);
@@ -309,7 +323,7 @@ int access_apply(const struct settings *settings, fw_server *server)
 {
     fw_access *access;
     struct passwords *passwords = NULL;
-    int result = make_policy(settings, &access);
+    int result = make_policy(settings, false, &access);
     if (result != 0)
         return result;
     if (settings->password_file != NULL) {
