@@ -195,8 +195,8 @@ struct fw_server {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    enum fw_server_state state;
-    unsigned ready_count; /* threads that are ready, or have failed */
+    _Atomic(enum fw_server_state) state; /* other threads ask while one waits for the end */
+    unsigned ready_count;                /* threads that are ready, or have failed */
     unsigned ended_count;
     int start_status;
 };

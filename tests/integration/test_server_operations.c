@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +138,38 @@ SERVER_TEST(server_watchdog, notices_a_worker_that_does_not_come_round, 60)
     fw_server_stalled(server.server, &stall);
     cr_assert_eq(stall.stalled_ms, 0u);
     ws_client_close(&client);
+    server_end(&server);
+}
+
+struct asker {
+    fw_server *server;
+    atomic_bool ends;
+};
+
+static void *keep_asking(void *context)
+{
+    struct asker *asker = context;
+    while (!atomic_load(&asker->ends))
+        fw_server_stalled_ms(asker->server);
+    return NULL;
+}
+
+/* Figures are asked for by a thread of the program's until the server is destroyed (for tsan). */
+SERVER_TEST(server_watchdog, may_be_asked_while_the_server_stops, 60)
+{
+    struct server server;
+    pthread_t thread;
+    server_init(&server, engine);
+    server.options.workers = 2;
+    server_start(&server);
+    struct asker asker = {.server = server.server};
+    cr_assert_eq(pthread_create(&thread, NULL, keep_asking, &asker), 0);
+    server_nap(20);
+    fw_server_stop(server.server);
+    fw_server_wait(server.server);
+    cr_assert_eq(fw_server_stalled_ms(server.server), 0u);
+    atomic_store(&asker.ends, true);
+    pthread_join(thread, NULL);
     server_end(&server);
 }
 
