@@ -19,20 +19,7 @@
 #define HS256     "{\"alg\":\"HS256\"}"
 #define CLAIMS    "{\"exp\":1700000010,\"sub\":\"alice\",\"subscribe\":\"a.*\",\"publish\":\"news\"}"
 
-static struct fake_host fake;
-static struct fw_key *key;
-
-static void begin(void)
-{
-    key = identity_rig_init(&fake);
-}
-
-static void end(void)
-{
-    identity_rig_clear(&fake, key);
-}
-
-TestSuite(identity, .init = begin, .fini = end, .timeout = 60);
+IDENTITY_SUITE(identity)
 
 static void need_tokens(void)
 {
