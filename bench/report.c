@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const report_latencies[] = {"latency_us.p50", "latency_us.p99", "latency_us.p99_9",
+                                        NULL};
+
 /* A page without some of its runs would be a lie: no memory, no page. */
 static json_t *must(json_t *value)
 {
@@ -132,7 +135,7 @@ void report_free(struct report *report)
     *report = (struct report){0};
 }
 
-static const json_t *figure_at(const json_t *figures, const char *path)
+const json_t *report_figure(const json_t *figures, const char *path)
 {
     char name[64];
     const char *dot = strchr(path, '.');
@@ -158,7 +161,7 @@ bool report_median(const struct report_target *target, const char *path, double 
     double *values = bench_alloc(json_array_size(target->runs), sizeof *values);
     json_array_foreach(target->runs, index, figures)
     {
-        const json_t *value = figure_at(figures, path);
+        const json_t *value = report_figure(figures, path);
         if (json_is_number(value))
             values[count++] = json_number_value(value);
     }

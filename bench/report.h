@@ -47,9 +47,17 @@ bool report_read(struct report *report, const char *path);
 void report_group(struct report *report);
 void report_free(struct report *report);
 
-/* The median of a figure over a target's runs.
+/* A figure of a run; NULL when it has none of that name.
  *
  * path         "per_s", or "latency_us.p99" for one inside another
+ */
+const json_t *report_figure(const json_t *figures, const char *path);
+
+/* What targets are compared by when messages go out by the clock: p50, p99, p99.9; NULL ends it. */
+extern const char *const report_latencies[];
+
+/* The median of a figure over a target's runs.
+ *
  * least_out, most_out  its range; NULL when not wanted
  * returns      false when no run has it
  */
