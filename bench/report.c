@@ -98,7 +98,11 @@ static void add_run(struct report_group *group, const json_t *record)
     if (i == group->targets_count)
         group->targets[group->targets_count++] =
             (struct report_target){.name = name, .runs = must(json_array())};
-    keep(group->targets[i].runs, json_object_get(record, "figures"));
+    json_t *figures = json_object_get(record, "figures");
+    json_t *round = json_object_get(record, "round");
+    if (round != NULL && json_object_set(figures, "round", round) != 0)
+        must(NULL);
+    keep(group->targets[i].runs, figures);
 }
 
 static bool same_group(const struct report_group *group, const json_t *record)
@@ -142,7 +146,7 @@ const json_t *report_figure(const json_t *figures, const char *path)
     if (dot == NULL)
         return json_object_get(figures, path);
     snprintf(name, sizeof name, "%.*s", (int)(dot - path), path);
-    return json_object_get(json_object_get(figures, name), dot + 1);
+    return report_figure(json_object_get(figures, name), dot + 1);
 }
 
 static int by_value(const void *a, const void *b)

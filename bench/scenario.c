@@ -48,6 +48,26 @@ static void append(const char *path, json_t *record)
     free(line);
 }
 
+/* As --server-cpu takes them. */
+static json_t *cpus_json(const cpu_set_t *cpus)
+{
+    char text[256] = "";
+    size_t chars = 0;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && chars < sizeof text; cpu++) {
+        size_t last = cpu;
+        if (!CPU_ISSET(cpu, cpus))
+            continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, cpus))
+            last++;
+        chars +=
+            (size_t)snprintf(text + chars, sizeof text - chars, "%s%zu", chars > 0 ? "," : "", cpu);
+        if (last > cpu && chars < sizeof text)
+            chars += (size_t)snprintf(text + chars, sizeof text - chars, "-%zu", last);
+        cpu = last;
+    }
+    return json_string(text);
+}
+
 static void record(const struct runs *runs, const struct bench_server *server, size_t round,
                    const char *said, json_t *figures)
 {
@@ -62,7 +82,9 @@ static void record(const struct runs *runs, const struct bench_server *server, s
         server->peer->name, "tls", server->url.tls, "deflate", server->url.deflate, "round",
         (json_int_t)round, "server_said", said, "load_engine", fw_engine_kind_name(own->engine),
         "note", own->note, "options", runs->options, "figures", figures, "machine", runs->machine);
-    if (line == NULL)
+    if (line == NULL || json_object_set_new(line, "load_cpus", cpus_json(&own->load_cpus)) != 0 ||
+        (server->peer->command != NULL &&
+         json_object_set_new(line, "server_cpus", cpus_json(&own->server_cpus)) != 0))
         bench_die("out of memory for a record");
     if (own->out != NULL)
         append(own->out, line);
