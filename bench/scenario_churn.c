@@ -8,10 +8,13 @@
 
 #include "proto/ws_frame.h"
 
+#include <string.h>
+
 static size_t conns_count = 64;
 static size_t warmup_ms = 300;
 static size_t duration_ms = 1500;
 static bool with_ping;
+static const char *role = "feed";
 static atomic_bool going;
 static struct bench_pattern ping;
 
@@ -20,6 +23,7 @@ static const struct bench_option options[] = {
     BENCH_NUMBER("warmup-ms", &warmup_ms, 0, 3600000, "before that"),
     BENCH_NUMBER("duration-ms", &duration_ms, 1, 86400000, "what is measured"),
     BENCH_FLAG("ping", &with_ping, "one ping and its pong before it goes"),
+    BENCH_TEXT("role", &role, "what they come to: feed (each subscribes) or echo"),
     BENCH_OPTIONS_THEN(bench_common_options),
 };
 
@@ -64,6 +68,14 @@ static void wait_for_more(struct bench_fleet *fleet, uint64_t before)
                          "connections that came and went");
 }
 
+static void need(struct bench_start *start_out)
+{
+    if (strcmp(role, "echo") == 0)
+        start_out->role = BENCH_ECHO;
+    else if (strcmp(role, "feed") != 0)
+        bench_misuse("--role takes feed or echo, not '%s'", role);
+}
+
 static void run(struct bench_server *server, json_t *figures)
 {
     struct bench_fleet fleet;
@@ -98,6 +110,7 @@ const struct bench_scenario bench_scenario_churn = {
     .purpose = "connections that come, are upgraded, and go",
     .options = options,
     .role = BENCH_FEED,
+    .need = need,
     .figure = "server_cpu_us_per_cycle",
     .run = run,
 };

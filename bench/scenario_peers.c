@@ -44,7 +44,8 @@ static const struct {
      "--payload 100 --subscribers 1000 --burst 1 --rounds 100 --warmup 20 --tls"},
     {"fanout-deflate", "fanout",
      "--payload 1024 --subscribers 1000 --burst 1 --rounds 100 --warmup 20 --deflate"},
-    {"churn", "churn", "--connections 64"},
+    {"churn", "churn", "--connections 64 --role feed"},
+    {"churn-echo", "churn", "--connections 64 --role echo"},
     {"idle", "idle", "--connections 15000 --cycle 0"},
     {"idle-cycled", "idle", "--connections 15000 --cycle 20000"},
     /* Long enough that 150 messages of a run lie above p99.9; on a CPU of its own the load is half

@@ -11,7 +11,7 @@
 #include "session/command.h"
 #include "session/identity.h"
 #include "session/publication.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 
 #include <fanwire/status.h>
 #include <inttypes.h>

@@ -10,7 +10,7 @@
 #include "session/encode.h"
 #include "session/identity.h"
 #include "session/publication.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 #include "session/since.h"
 
 #include <errno.h>

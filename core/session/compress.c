@@ -9,7 +9,7 @@
 #include "proto/utf8.h"
 #include "proto/ws_frame.h"
 #include "session/request.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 
 #include <errno.h>
 #include <fanwire/status.h>

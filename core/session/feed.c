@@ -11,7 +11,7 @@
 #include "base/topic_name.h"
 #include "session/batch.h"
 #include "session/identity.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 #include "session/since.h"
 
 #include <errno.h>

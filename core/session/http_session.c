@@ -13,7 +13,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "session/session.h"
+#include "session/session_impl.h"
 #include "access/origin.h"
 #include "base/check.h"
 #include "base/limits.h"

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "session/feed.h"
 #include "session/request.h"
+#include "session/session_impl.h"
 
 #include <errno.h>
 #include <fanwire/conn.h>

@@ -17,7 +17,7 @@
 #include "proto/json.h"
 #include "session/encode.h"
 #include "session/feed.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 #include "session/since.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  */
 #include "session/relief.h"
 #include "base/limits.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 
 /* What a session makes us keep for its peer: bytes, shared or not, and the places they stand in. */
 static uint64_t owed_of(const struct fw_session *session)

@@ -5,7 +5,7 @@
 #include "session/request.h"
 #include "access/access.h"
 #include "base/check.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 
 #include <errno.h>
 #include <fanwire/conn.h>

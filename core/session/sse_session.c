@@ -12,7 +12,7 @@
 #include "base/text.h"
 #include "session/encode.h"
 #include "session/feed.h"
-#include "session/session.h"
+#include "session/session_impl.h"
 #include "session/since.h"
 
 #include <fanwire/status.h>

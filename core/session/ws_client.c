@@ -10,6 +10,7 @@
 #include "proto/ws_deflate.h"
 #include "proto/ws_handshake.h"
 #include "session/compress.h"
+#include "session/session_impl.h"
 
 #include <errno.h>
 #include <fanwire/status.h>

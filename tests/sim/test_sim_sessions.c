@@ -9,6 +9,7 @@
 #include "sim/sim_rig.h"
 
 #include "support/fail_mem.h"
+#include "session/session_impl.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -314,9 +314,18 @@ def zeros_deflated(count):
 def deflate_bomb(engine, quick):
     """websocket-driver CVE-2026-54464: the limit is on what is inflated."""
     with Target("echo", engine, "--deflate", "--workers", "1") as target:
-        sock = target.open(more=DEFLATE)  # the worker's inflater, which all connections share
+        # What honest messages have is in place before: the inflater, which all connections share, room for
+        # what is assembled, the receive memory, where pieces stand at another spot each time.
+        sock = target.open(more=DEFLATE)
         sock.sendall(frame(0xC2, zeros_deflated(MESSAGE_MAX)))
         receive_until(sock, b"\xc2")
+        sock.close()
+        sock = target.open()
+        for _ in range(16 + 2 * receive_kib(engine, 1) * KIB // MESSAGE_MAX):
+            sock.sendall(frame(0x82, bytes(MESSAGE_MAX)))
+            left = 10 + MESSAGE_MAX
+            while left > 0:
+                left -= len(sock.recv(left)) or left
         sock.close()
         for name, size in (("1 KiB", KIB), ("63 KiB", 63 * KIB)):
             bomb = zeros_deflated(size * 1032)
@@ -331,7 +340,7 @@ def deflate_bomb(engine, quick):
                 memory.append(growth(target, before) / KIB)
                 sock.close()
             yield exactly(f"{name} of zeros x 1032 ({len(bomb)} octets): closed with", codes, {1009})
-            yield at_most("memory, most", max(memory), 64, "KiB", 0)
+            yield at_most("memory, most, beyond an honest message's", max(memory), 64, "KiB", 0)
             yield at_most("CPU, median", percentile(cpu, .5), 5, "ms", 2)
         sock = target.open(more=DEFLATE)
         sock.sendall(frame(0xC2, bytes(b"\x00"), 128 * KIB + 8))

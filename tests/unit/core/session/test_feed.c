@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "support/fail_mem.h"
 #include "support/fake_host.h"
+#include "session/session_impl.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

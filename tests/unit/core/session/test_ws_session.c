@@ -5,6 +5,7 @@
  */
 #include "support/fail_mem.h"
 #include "support/fake_host.h"
+#include "session/session_impl.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
