@@ -49,7 +49,7 @@ static const char style[] =
     "thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}"
     "tbody th{font-weight:400}th:first-child{text-align:left;position:sticky;left:0;"
     "background:var(--card)}section+section{margin-top:16px}.grid section{margin-top:0}"
-    "td.mark{text-align:left;white-space:normal;min-width:11em}thead "
+    "td.mark{text-align:left;white-space:normal;min-width:14em}thead "
     "th:last-child{text-align:left}.wide:focus-visible{outline:2px solid var(--c4)}\n"
     ".mark{color:var(--c0);font-weight:600}dl{display:grid;grid-template-columns:max-content 1fr;"
     "gap:2px 14px;margin:0;font-size:.9rem}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
