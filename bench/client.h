@@ -151,7 +151,7 @@ struct bench_client {
     uint32_t to_open;   /* connects not begun */
     uint32_t under_way; /* begun, not open and not failed */
     uint32_t next_id;
-    uint32_t *began_us; /* of each connect, by slot: since `opening_ns` */
+    uint32_t *began_us; /* of each connect, by slot: since `opening_ns`, modulo 2^32 */
     uint64_t opening_ns;
 
     uint32_t *dirty; /* slots with something to send */

@@ -25,6 +25,7 @@
 #define WINDOW        128
 #define REQUEST_BYTES 4096
 #define POLL_MS       2
+#define LOOK_MS       200 /* for losses, while something is measured: hardly ever */
 /* Threads need little: no recursion, no large arrays on the stack but those of wolfSSL's. */
 #define STACK_BYTES ((size_t)512 * 1024)
 
@@ -314,6 +315,9 @@ static void explain(struct bench_fleet *fleet, char *text, size_t text_bytes)
             snprintf(text, text_bytes, "; connect: %s", fw_status_text(-client->failed_errno));
         else if (client->failed_why[0] != '\0')
             snprintf(text, text_bytes, "; %s", client->failed_why);
+        else if (client->opening.speech == BENCH_RAW)
+            snprintf(text, text_bytes,
+                     "; tcp:// is for servers of bare TCP, as raw-echo; ws:// is WebSocket");
     }
     pthread_mutex_unlock(&fleet->lock);
 }
@@ -342,10 +346,23 @@ void bench_fleet_wait_for(struct bench_fleet *fleet, size_t counter, uint64_t wa
         still_ms = now == last ? still_ms + POLL_MS : 0;
         last = now;
         if (still_ms > BENCH_PATIENCE_MS)
-            bench_die("%s: %llu of %llu, then nothing for %d s: messages are lost", what,
-                      (unsigned long long)now, (unsigned long long)wanted,
-                      BENCH_PATIENCE_MS / 1000);
+            bench_die(
+                "%s: %llu of %llu, then nothing for %d s: they are lost, or the server stands "
+                "still",
+                what, (unsigned long long)now, (unsigned long long)wanted,
+                BENCH_PATIENCE_MS / 1000);
         bench_sleep_ms(POLL_MS);
+    }
+}
+
+void bench_fleet_sleep_ms(struct bench_fleet *fleet, uint64_t ms)
+{
+    uint64_t end_ns = bench_clock_ns(CLOCK_MONOTONIC) + ms * 1000000;
+    uint64_t now_ns;
+    while ((now_ns = bench_clock_ns(CLOCK_MONOTONIC)) < end_ns) {
+        uint64_t left_ms = (end_ns - now_ns + 999999) / 1000000;
+        bench_sleep_ms(left_ms < LOOK_MS ? left_ms : LOOK_MS);
+        bench_fleet_must_live(fleet);
     }
 }
 

@@ -90,6 +90,9 @@ void bench_fleet_wait_for(struct bench_fleet *fleet, size_t counter, uint64_t wa
 
 void bench_sleep_ms(uint64_t ms);
 
+/* Sleeps while the load works; ends the program soon after a connection is lost. */
+void bench_fleet_sleep_ms(struct bench_fleet *fleet, uint64_t ms);
+
 /* Percentiles of a histogram of ns as {"p50": us, ... "max": us, "mean": us, "count": n}. */
 json_t *bench_latency_json(const struct bench_histogram *histogram);
 

@@ -12,12 +12,15 @@
 #include <errno.h>
 #include <fanwire/status.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #define PATIENCE_SECONDS 30
+/* A batch of a hundred messages is answered one by one. */
+#define ANSWER_BYTES 65536
 
 static int connect_to(const struct bench_url *url)
 {
@@ -115,29 +118,35 @@ static void send_request(struct bench_poster *poster, const struct iovec *pieces
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-/* Reads one answer, its body too, so that the next one can follow.
+/* Reads one answer, its body too, so that the next one can follow; closes the connection when none
+ * can.
  *
- * keep_out     whether the connection goes on
- * returns      the status
+ * in           room for the whole of it
+ * body_out     where the body begins
+ * status_out   of the answer
+ * returns      octets of the body
  */
-static int receive_answer(struct bench_poster *poster, bool *keep_out)
+static size_t receive_answer(struct bench_poster *poster, uint8_t *in, size_t room,
+                             const uint8_t **body_out, int *status_out)
 {
-    uint8_t in[FW_HTTP_HEAD_BYTES_MAX];
     size_t held = 0;
     ssize_t head_bytes = 0;
     struct fw_http_head head;
     fw_http_head_init(&head);
     while (head_bytes == 0 || held < (size_t)head_bytes + head.content_length) {
-        if (held == sizeof in)
-            bench_die("publishing: the answer is longer than %zu bytes", sizeof in);
-        held += receive(poster, in + held, sizeof in - held);
+        if (held == room)
+            bench_die("%s: an answer is longer than %zu bytes", poster->url->host, room);
+        held += receive(poster, in + held, room - held);
         if (head_bytes == 0)
             head_bytes = fw_http_response_parse(&head, in, held);
         if (head_bytes < 0)
-            bench_die("publishing: %s", fw_status_text((int)head_bytes));
+            bench_die("%s: an answer: %s", poster->url->host, fw_status_text((int)head_bytes));
     }
-    *keep_out = head.keep_alive && (head.has_length || head.status == 204);
-    return head.status;
+    if (!head.keep_alive || !(head.has_length || head.status == 204))
+        bench_poster_close(poster);
+    *body_out = in + head_bytes;
+    *status_out = head.status;
+    return held - (size_t)head_bytes;
 }
 
 void bench_poster_init(struct bench_poster *poster, const struct bench_url *url, bool text)
@@ -156,25 +165,50 @@ void bench_poster_close(struct bench_poster *poster)
     poster->tls = NULL;
 }
 
+static void begin(struct bench_poster *poster)
+{
+    if (poster->fd >= 0)
+        return;
+    poster->fd = connect_to(poster->url);
+    if (poster->url->tls)
+        shake_hands(poster);
+}
+
 int bench_poster_post(struct bench_poster *poster, const void *body, size_t body_bytes)
 {
     const struct bench_url *url = poster->url;
     char head[BENCH_PATH_BYTES + BENCH_HOST_BYTES + 256];
-    bool keep;
+    uint8_t in[ANSWER_BYTES];
+    const uint8_t *answer;
+    int status;
     int head_bytes =
         snprintf(head, sizeof head,
                  "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                  url->path, url->host, poster->content_type, body_bytes);
     const struct iovec pieces[] = {{head, (size_t)head_bytes},
                                    {(void *)(uintptr_t)body, body_bytes}};
-    if (poster->fd < 0) {
-        poster->fd = connect_to(url);
-        if (url->tls)
-            shake_hands(poster);
-    }
+    begin(poster);
     send_request(poster, pieces);
-    int status = receive_answer(poster, &keep);
-    if (!keep)
-        bench_poster_close(poster);
+    receive_answer(poster, in, sizeof in, &answer, &status);
+    return status;
+}
+
+int bench_poster_get(struct bench_poster *poster, const char *path, char *text_out, size_t room)
+{
+    char head[BENCH_PATH_BYTES + BENCH_HOST_BYTES + 64];
+    const uint8_t *body;
+    int status;
+    int head_bytes =
+        snprintf(head, sizeof head, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, poster->url->host);
+    const struct iovec pieces[] = {{head, (size_t)head_bytes}, {NULL, 0}};
+    uint8_t *in = bench_alloc(1, FW_HTTP_HEAD_BYTES_MAX + room);
+    begin(poster);
+    send_request(poster, pieces);
+    size_t bytes = receive_answer(poster, in, FW_HTTP_HEAD_BYTES_MAX + room - 1, &body, &status);
+    if (bytes >= room)
+        bench_die("%s%s: the answer is longer than %zu bytes", poster->url->host, path, room);
+    memcpy(text_out, body, bytes);
+    text_out[bytes] = '\0';
+    free(in);
     return status;
 }

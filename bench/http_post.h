@@ -1,4 +1,4 @@
-/* http_post.h: messages published by POST, one at a time, each waited for.
+/* http_post.h: messages published by POST, one at a time, each waited for; and small GETs.
  *
  * For scenarios that publish seldom: the main thread does it, over a connection of its own.
  *
@@ -31,5 +31,12 @@ void bench_poster_close(struct bench_poster *poster);
  * returns      the answer's status; the program ends when there is none
  */
 int bench_poster_post(struct bench_poster *poster, const void *body, size_t body_bytes);
+
+/* GETs a path of the URL's host.
+ *
+ * text_out     the body and a 0; the program ends when it does not fit into `room`
+ * returns      the answer's status; the program ends when there is none
+ */
+int bench_poster_get(struct bench_poster *poster, const char *path, char *text_out, size_t room);
 
 #endif

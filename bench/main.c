@@ -4,6 +4,7 @@
  */
 #include "scenario.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,14 @@ static void usage(FILE *to)
         fprintf(to, "  %-11s %s\n", bench_scenarios[i]->name, bench_scenarios[i]->purpose);
     fputs("\nfanwire-bench SCENARIO --help lists its flags; bench/README.md says how to measure.\n",
           to);
+}
+
+/* Figures that nobody got are no figures. */
+static int ended(int status)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        bench_die("the output cannot be written: %s", strerror(errno));
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -33,7 +42,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (scenario->main != NULL)
-        return scenario->main(argc - 1, argv + 1);
+        return ended(scenario->main(argc - 1, argv + 1));
     bench_options_read(argc - 1, argv + 1, scenario->options, scenario->purpose);
     bench_settings_check();
     bench_server_guard();
@@ -41,5 +50,5 @@ int main(int argc, char **argv)
         scenario->prepare();
     bench_take_place();
     bench_scenario_play(scenario, scenario->name);
-    return bench_settings.failed ? 1 : 0;
+    return ended(bench_settings.failed ? 1 : 0);
 }

@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *const report_latencies[] = {"latency_us.p50", "latency_us.p99", "latency_us.p99_9",
+                                        NULL};
+
 /* A page without some of its runs would be a lie: no memory, no page. */
 static json_t *must(json_t *value)
 {
@@ -95,7 +98,11 @@ static void add_run(struct report_group *group, const json_t *record)
     if (i == group->targets_count)
         group->targets[group->targets_count++] =
             (struct report_target){.name = name, .runs = must(json_array())};
-    keep(group->targets[i].runs, json_object_get(record, "figures"));
+    json_t *figures = json_object_get(record, "figures");
+    json_t *round = json_object_get(record, "round");
+    if (round != NULL && json_object_set(figures, "round", round) != 0)
+        must(NULL);
+    keep(group->targets[i].runs, figures);
 }
 
 static bool same_group(const struct report_group *group, const json_t *record)
@@ -132,14 +139,14 @@ void report_free(struct report *report)
     *report = (struct report){0};
 }
 
-static const json_t *figure_at(const json_t *figures, const char *path)
+const json_t *report_figure(const json_t *figures, const char *path)
 {
     char name[64];
     const char *dot = strchr(path, '.');
     if (dot == NULL)
         return json_object_get(figures, path);
     snprintf(name, sizeof name, "%.*s", (int)(dot - path), path);
-    return json_object_get(json_object_get(figures, name), dot + 1);
+    return report_figure(json_object_get(figures, name), dot + 1);
 }
 
 static int by_value(const void *a, const void *b)
@@ -158,7 +165,7 @@ bool report_median(const struct report_target *target, const char *path, double 
     double *values = bench_alloc(json_array_size(target->runs), sizeof *values);
     json_array_foreach(target->runs, index, figures)
     {
-        const json_t *value = figure_at(figures, path);
+        const json_t *value = report_figure(figures, path);
         if (json_is_number(value))
             values[count++] = json_number_value(value);
     }

@@ -17,7 +17,7 @@
 /* One target's runs within a group. */
 struct report_target {
     const char *name;
-    json_t *runs; /* an array of `figures` */
+    json_t *runs; /* an array of `figures`, each with its `round` */
 };
 
 /* Runs that were made in turns and may be compared: the newest of each label. */
@@ -47,14 +47,40 @@ bool report_read(struct report *report, const char *path);
 void report_group(struct report *report);
 void report_free(struct report *report);
 
-/* The median of a figure over a target's runs.
+/* A figure of a run; NULL when it has none of that name.
  *
  * path         "per_s", or "latency_us.p99" for one inside another
+ */
+const json_t *report_figure(const json_t *figures, const char *path);
+
+/* What targets are compared by when messages go out by the clock: p50, p99, p99.9; NULL ends it. */
+extern const char *const report_latencies[];
+
+/* The median of a figure over a target's runs.
+ *
  * least_out, most_out  its range; NULL when not wanted
  * returns      false when no run has it
  */
 bool report_median(const struct report_target *target, const char *path, double *median_out,
                    double *least_out, double *most_out);
+
+/* ---- tables: HTML --------------------------------------------------------------------------- */
+
+/* In how many of a target's runs something speaks against the figures. */
+struct marks {
+    size_t saturated; /* the load was the limit */
+    size_t contended; /* somebody else had the CPUs */
+    size_t late_tail; /* most of p99.9 is how late the load itself was */
+};
+struct marks report_marks(const struct report_group *group, const struct report_target *target);
+
+/* Writes when, of what commit and on which CPUs a group was made, as one small line. */
+void report_circumstances(FILE *to, const struct report_group *group);
+
+/* Writes one table a group; all of connect in one, and all of transports, with headings. */
+void report_tables(FILE *to, const struct report *report);
+void report_connect(FILE *to, const struct report *report);
+void report_transports(FILE *to, const struct report *report);
 
 /* ---- plots: SVG of 420 units' width ---------------------------------------------------------- */
 
@@ -80,6 +106,7 @@ struct plot {
     enum plot_axis x_axis;
     enum plot_axis y_axis;
     bool x_bytes; /* ticks as B, KiB, MiB */
+    bool y_time;  /* us, ticks in what suits them */
     struct plot_series *series;
     size_t series_count;
 };
@@ -91,6 +118,8 @@ struct plot_bar {
     const char *name;
     double value, least, most;
     const char *note; /* behind the value, or NULL */
+    bool time;        /* the value is in us, and told in what suits it */
+    bool marked;      /* something speaks against it: a star */
 };
 
 /* Draws horizontal bars with their ranges, from 0; the unit stands in the heading. */
@@ -101,6 +130,9 @@ void html_text(FILE *to, const char *text);
 
 /* Three significant digits: 0.123, 12.3, 1,230, 1.23 M. */
 void html_number(FILE *to, double value);
+
+/* Writes a time with its unit: 12.3 µs, 4.56 ms, 7.89 s. */
+void html_time(FILE *to, double us);
 
 /* The class that gives a target its colour: the same one in every plot of a page, and the same for
  * NAME-tls and NAME-deflate. */

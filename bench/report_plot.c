@@ -12,7 +12,7 @@
 
 #define WIDTH      420.0
 #define HEIGHT     280.0
-#define LEFT       54.0
+#define LEFT       60.0
 #define RIGHT      14.0
 #define TOP        12.0
 #define BOTTOM     44.0
@@ -20,7 +20,8 @@
 #define BAR_NAME   112.0
 #define BAR_VALUE  62.0
 #define BAR_NOTE   74.0
-#define CHAR_WIDTH 6.7 /* of a name's letter, at 12 units of height */
+#define CHAR_WIDTH 6.7  /* of a name's letter, at 12 units of height */
+#define TICK_HALF  24.0 /* of the longest label, "99.999 %" */
 #define LEGEND_ROW 18.0
 #define LEGEND_ALL 390.0
 
@@ -59,6 +60,14 @@ void html_number(FILE *to, double value)
         fprintf(to, "%.0f", value);
     else
         fprintf(to, "%.3g", value);
+}
+
+void html_time(FILE *to, double us)
+{
+    double size = fabs(us);
+    const char *unit = size >= 999.5e3 ? "s" : size >= 999.5 ? "ms" : "µs";
+    double value = size >= 999.5e3 ? us / 1e6 : size >= 999.5 ? us / 1e3 : us;
+    fprintf(to, fabs(value) >= 99.5 ? "%.0f %s" : "%.3g %s", value, unit);
 }
 
 unsigned plot_variant(const char *name, size_t *plain_chars_out)
@@ -131,7 +140,8 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
         most = bars[i].value > most ? bars[i].value : most;
     if (most <= 0)
         most = 1;
-    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, BAR_ROW * (double)count + 6);
+    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img' aria-label='bars'>\n", WIDTH,
+            BAR_ROW * (double)count + 6);
     for (size_t i = 0; i < count; i++) {
         double y = BAR_ROW * (double)i + 4;
         double width = bars[i].value > 0 ? bars[i].value / most * room : 0;
@@ -148,7 +158,12 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
             fprintf(to, "<path class='range' d='M%.1f %.1fH%.1f'/>",
                     left + bars[i].least / most * room, y + BAR_ROW / 2 - 3, left + end);
         fprintf(to, "<text class='value' x='%.1f' y='%.1f'>", left + end + 6, y + 15);
-        html_number(to, bars[i].value);
+        if (bars[i].time)
+            html_time(to, bars[i].value);
+        else
+            html_number(to, bars[i].value);
+        if (bars[i].marked)
+            fputs("<tspan class='star'>*</tspan>", to);
         if (bars[i].note != NULL) {
             fputs("<tspan class='note' dx='5'>", to);
             html_text(to, bars[i].note);
@@ -224,10 +239,13 @@ static struct scale scale_of(const struct plot *plot, bool is_x)
 static void tick(FILE *to, const struct scale *scale, bool is_x, double value, const char *label)
 {
     double at = place(scale, value);
+    bool at_end = at > WIDTH - RIGHT - TICK_HALF; /* its middle there would cut it */
     if (is_x)
         fprintf(to,
-                "<path class='grid' d='M%.1f %.1fV%.1f'/><text class='tick x' x='%.1f' y='%.1f'>",
-                at, TOP, HEIGHT - BOTTOM, at, HEIGHT - BOTTOM + 15);
+                "<path class='grid' d='M%.1f %.1fV%.1f'/>"
+                "<text class='tick %s' x='%.1f' y='%.1f'>",
+                at, TOP, HEIGHT - BOTTOM, at_end ? "end" : "x", at_end ? WIDTH - 1 : at,
+                HEIGHT - BOTTOM + 15);
     else
         fprintf(to,
                 "<path class='grid' d='M%.1f %.1fH%.1f'/><text class='tick y' x='%.1f' y='%.1f'>",
@@ -241,9 +259,12 @@ static void tick(FILE *to, const struct scale *scale, bool is_x, double value, c
 
 static void ticks_of_tail(FILE *to, const struct scale *scale)
 {
-    static const char *const labels[] = {"0", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"};
-    for (int nines = 0; nines < 6 && nines <= scale->most; nines++)
-        tick(to, scale, true, 1 - pow(10, -nines), labels[nines]);
+    static const char *const labels[] = {"0 %", "90 %", "99 %", "99.9 %", "99.99 %", "99.999 %"};
+    /* 99.99 % and 99.999 % do not stand beside each other when there are no more than that. */
+    for (int nines = 0; nines < 6 && nines <= scale->most; nines++) {
+        bool crowded = nines == 4 && scale->most >= 5;
+        tick(to, scale, true, 1 - pow(10, -nines), crowded ? "" : labels[nines]);
+    }
 }
 
 static void ticks_of_bytes(FILE *to, const struct plot *plot, const struct scale *scale)
@@ -262,12 +283,29 @@ static void ticks_of_bytes(FILE *to, const struct plot *plot, const struct scale
     }
 }
 
+static void ticks_of_time(FILE *to, const struct scale *scale)
+{
+    for (double power = ceil(scale->least); power <= scale->most; power++) {
+        char label[32];
+        double us = pow(10, power);
+        const char *unit = us >= 1e6 ? "s" : us >= 1e3 ? "ms" : "µs";
+        snprintf(label, sizeof label, "%.3g %s",
+                 us / (us >= 1e6   ? 1e6
+                       : us >= 1e3 ? 1e3
+                                   : 1),
+                 unit);
+        tick(to, scale, false, us, label);
+    }
+}
+
 static void ticks(FILE *to, const struct plot *plot, const struct scale *scale, bool is_x)
 {
     if (scale->axis == PLOT_TAIL)
         ticks_of_tail(to, scale);
     else if (is_x && plot->x_bytes)
         ticks_of_bytes(to, plot, scale);
+    else if (!is_x && plot->y_time && plot->y_axis == PLOT_LOG)
+        ticks_of_time(to, scale);
     else if (scale->axis == PLOT_LOG) {
         for (double power = ceil(scale->least); power <= scale->most; power++)
             tick(to, scale, is_x, pow(10, power), NULL);
@@ -280,9 +318,34 @@ static void ticks(FILE *to, const struct plot *plot, const struct scale *scale, 
     }
 }
 
-static void draw_series(FILE *to, const struct plot *plot, const struct plot_series *series,
-                        const struct scale *x, const struct scale *y)
+/* Series differ by shape too: colours alone do not tell them apart for everybody, nor on paper. */
+#define SHAPES     6
+#define SHAPE_MANY 24 /* more points than this have marks only here and there */
+static void draw_shape(FILE *to, unsigned shape, const char *name, double x, double y)
 {
+    static const char *const paths[SHAPES] = {
+        "m-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0z",  /* circle */
+        "m-3.2 -3.2h6.4v6.4h-6.4z",                       /* square */
+        "m0 -4.4l4.2 7.4h-8.4z",                          /* triangle */
+        "m0 -4.8l4.4 4.8l-4.4 4.8l-4.4 -4.8z",            /* diamond */
+        "m0 4.4l4.2 -7.4h-8.4z",                          /* triangle, downwards */
+        "m-1.4 -4.4h2.8v3h3v2.8h-3v3h-2.8v-3h-3v-2.8h3z", /* cross */
+    };
+    fprintf(to, "<path class='c%u dot' d='M%.1f %.1f%s'/>", plot_colour(name), x, y,
+            paths[shape % SHAPES]);
+}
+
+/* Where they stand differs from series to series, so that they do not cover each other. */
+static bool shape_here(const struct plot_series *series, unsigned number, size_t point)
+{
+    size_t step = series->count / 4;
+    return series->count <= SHAPE_MANY || point % step == (number * 5 + 3) % step;
+}
+
+static void draw_series(FILE *to, const struct plot *plot, unsigned number, const struct scale *x,
+                        const struct scale *y)
+{
+    const struct plot_series *series = &plot->series[number];
     bool begun = false;
     fprintf(to, "<path class='line c%u v%u' d='", plot_colour(series->name),
             variant_of(series->name));
@@ -294,13 +357,9 @@ static void draw_series(FILE *to, const struct plot *plot, const struct plot_ser
         begun = true;
     }
     fputs("'/>\n", to);
-    for (size_t i = 0; series->count <= 24 && i < series->count; i++) {
-        if (drawable(plot, series->x[i], series->y[i]))
-            fprintf(to,
-                    "<circle class='c%u' cx='%.1f' cy='%.1f' r='3.5'><title>%g: %g</title>"
-                    "</circle>",
-                    plot_colour(series->name), place(x, series->x[i]), place(y, series->y[i]),
-                    series->x[i], series->y[i]);
+    for (size_t i = 0; i < series->count; i++) {
+        if (drawable(plot, series->x[i], series->y[i]) && shape_here(series, number, i))
+            draw_shape(to, number, series->name, place(x, series->x[i]), place(y, series->y[i]));
     }
 }
 
@@ -324,7 +383,7 @@ static void legend(FILE *to, const struct plot *plot)
 {
     const size_t columns = legend_columns(plot);
     for (size_t i = 0; i < plot->series_count; i++) {
-        double x = LEFT - 40 + LEGEND_ALL / (double)columns * (double)(i % columns);
+        double x = LEFT - 46 + LEGEND_ALL / (double)columns * (double)(i % columns);
         double y = HEIGHT + LEGEND_ROW * (double)(i / columns) + 8;
         fprintf(to,
                 "<path class='line c%u v%u' d='M%.1f %.1fh16'/>"
@@ -333,6 +392,7 @@ static void legend(FILE *to, const struct plot *plot)
                 y + 4);
         html_text(to, plot->series[i].name);
         fputs("</text>\n", to);
+        draw_shape(to, (unsigned)i, plot->series[i].name, x + 8, y);
     }
 }
 
@@ -340,7 +400,8 @@ void plot_lines(FILE *to, const struct plot *plot)
 {
     struct scale x = scale_of(plot, true);
     struct scale y = scale_of(plot, false);
-    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img'>\n", WIDTH, HEIGHT + legend_height(plot));
+    fprintf(to, "<svg viewBox='0 0 %.0f %.0f' role='img' aria-label='lines'>\n", WIDTH,
+            HEIGHT + legend_height(plot));
     ticks(to, plot, &x, true);
     ticks(to, plot, &y, false);
     fprintf(to, "<text class='title x' x='%.1f' y='%.1f'>", (LEFT + WIDTH - RIGHT) / 2,
@@ -350,8 +411,8 @@ void plot_lines(FILE *to, const struct plot *plot)
             (TOP + HEIGHT - BOTTOM) / 2);
     html_text(to, plot->y_title);
     fputs("</text>\n", to);
-    for (size_t i = 0; i < plot->series_count; i++)
-        draw_series(to, plot, &plot->series[i], &x, &y);
+    for (unsigned i = 0; i < plot->series_count; i++)
+        draw_series(to, plot, i, &x, &y);
     legend(to, plot);
     fputs("</svg>\n", to);
 }

@@ -8,6 +8,7 @@
  */
 #include "scenario.h"
 #include "machine.h"
+#include "report.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,26 @@ static void append(const char *path, json_t *record)
     free(line);
 }
 
+/* As --server-cpu takes them. */
+static json_t *cpus_json(const cpu_set_t *cpus)
+{
+    char text[256] = "";
+    size_t chars = 0;
+    for (size_t cpu = 0; cpu < CPU_SETSIZE && chars < sizeof text; cpu++) {
+        size_t last = cpu;
+        if (!CPU_ISSET(cpu, cpus))
+            continue;
+        while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, cpus))
+            last++;
+        chars +=
+            (size_t)snprintf(text + chars, sizeof text - chars, "%s%zu", chars > 0 ? "," : "", cpu);
+        if (last > cpu && chars < sizeof text)
+            chars += (size_t)snprintf(text + chars, sizeof text - chars, "-%zu", last);
+        cpu = last;
+    }
+    return json_string(text);
+}
+
 static void record(const struct runs *runs, const struct bench_server *server, size_t round,
                    const char *said, json_t *figures)
 {
@@ -61,7 +82,9 @@ static void record(const struct runs *runs, const struct bench_server *server, s
         server->peer->name, "tls", server->url.tls, "deflate", server->url.deflate, "round",
         (json_int_t)round, "server_said", said, "load_engine", fw_engine_kind_name(own->engine),
         "note", own->note, "options", runs->options, "figures", figures, "machine", runs->machine);
-    if (line == NULL)
+    if (line == NULL || json_object_set_new(line, "load_cpus", cpus_json(&own->load_cpus)) != 0 ||
+        (server->peer->command != NULL &&
+         json_object_set_new(line, "server_cpus", cpus_json(&own->server_cpus)) != 0))
         bench_die("out of memory for a record");
     if (own->out != NULL)
         append(own->out, line);
@@ -113,7 +136,7 @@ static struct spread spread_of(double *values, size_t count)
 
 static bool number_in(const json_t *figures, const char *name, double *value_out)
 {
-    const json_t *value = json_object_get(figures, name);
+    const json_t *value = report_figure(figures, name);
     *value_out = json_number_value(value);
     return json_is_number(value);
 }
@@ -174,9 +197,11 @@ static void print_marks(struct runs *runs, unsigned target)
 {
     size_t saturated = 0;
     size_t contended = 0;
+    size_t late = 0;
     for (size_t i = 0; i < runs->rounds; i++) {
         const json_t *figures = *figures_at(runs, target, i);
         double waited;
+        late += flag_in(figures, "late_tail");
         saturated += flag_in(figures, "saturated");
         contended += number_in(figures, "waited", &waited) && waited > CONTENDED;
     }
@@ -187,12 +212,13 @@ static void print_marks(struct runs *runs, unsigned target)
         printf("   [load SATURATED in %zu]", saturated);
     if (contended > 0)
         printf("   [CPU contended in %zu]", contended);
+    if (late > 0)
+        printf("   [p99.9 is the load's own lateness in %zu]", late);
     putchar('\n');
 }
 
-static void print_row(struct runs *runs, unsigned target)
+static void print_row(struct runs *runs, unsigned target, const char *figure)
 {
-    const char *figure = runs->scenario->figure;
     struct spread cost = spread_over(runs, target, figure);
     printf("  %-20s ", bench_settings.peers[target].name);
     if (cost.count == 0) {
@@ -216,6 +242,23 @@ static void print_row(struct runs *runs, unsigned target)
     print_marks(runs, target);
 }
 
+static void print_table(struct runs *runs, const char *figure)
+{
+    printf("%s: %s, %zu round%s: median (range)\n", runs->label, figure, runs->rounds,
+           runs->rounds == 1 ? "" : "s");
+    for (unsigned i = 0; i < bench_settings.peers_count; i++)
+        print_row(runs, i, figure);
+}
+
+/* Messages went out by the clock: what targets are compared by is how long one took. */
+static bool by_clock(struct runs *runs)
+{
+    bool any = false;
+    for (unsigned i = 0; i < bench_settings.peers_count; i++)
+        any |= spread_over(runs, i, "rate").median > 0;
+    return any;
+}
+
 static void print_runs(struct runs *runs)
 {
     if (bench_settings.peers_count == 1 && runs->rounds == 1) {
@@ -224,10 +267,9 @@ static void print_runs(struct runs *runs)
         printf("%s\n", runs->label);
         json_object_foreach(*figures_at(runs, 0, 0), key, value) print_figure(key, value, 2);
     } else {
-        printf("%s: %s, %zu round%s: median (range)\n", runs->label, runs->scenario->figure,
-               runs->rounds, runs->rounds == 1 ? "" : "s");
-        for (unsigned i = 0; i < bench_settings.peers_count; i++)
-            print_row(runs, i);
+        for (size_t i = 0; by_clock(runs) && report_latencies[i] != NULL; i++)
+            print_table(runs, report_latencies[i]);
+        print_table(runs, runs->scenario->figure);
     }
     putchar('\n');
     fflush(stdout);
@@ -271,8 +313,21 @@ static void add_over(char *label, size_t label_bytes)
              bench_settings.deflate ? ", plain and compressed" : "");
 }
 
+/* Before anything runs: what cannot be is said now. */
+static void check_peers(const struct bench_scenario *scenario)
+{
+    for (unsigned i = 0; i < bench_settings.peers_count; i++) {
+        const struct bench_peer *peer = &bench_settings.peers[i];
+        if (scenario->no_bare_tcp && peer->raw)
+            bench_misuse("%s needs WebSocket, and target '%s' is bare TCP: %s", scenario->name,
+                         peer->name,
+                         peer->url == NULL ? "leave --ceiling out" : "say ws:// or http://");
+    }
+}
+
 void bench_scenario_play(const struct bench_scenario *scenario, const char *label)
 {
+    check_peers(scenario);
     size_t variants = scenario->variants == NULL ? 1 : scenario->variants();
     struct runs runs = {
         .scenario = scenario, .machine = bench_machine(), .rounds = bench_settings.repeat};

@@ -17,6 +17,7 @@ struct bench_scenario {
     const char *purpose;                /* one line of the help */
     const struct bench_option *options; /* its own flags, then bench_common_options */
     enum bench_role role;
+    bool no_bare_tcp;   /* it needs a server with topics, not one that only moves bytes */
     const char *figure; /* the figure that targets are compared by; smaller is better */
     /* How many settings the flags ask for, and which of them is next. NULL: one. */
     size_t (*variants)(void);

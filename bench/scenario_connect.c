@@ -534,8 +534,6 @@ static void run(struct bench_server *server, json_t *figures)
     struct bench_fleet fleet;
     struct bench_span span;
     unsigned rings = connect_run.rings;
-    if (server->url.speech != BENCH_WS)
-        bench_misuse("connect speaks ws://");
     check_ports(server);
     make_messages();
     struct bench_stock stock;
@@ -577,6 +575,7 @@ const struct bench_scenario bench_scenario_connect = {
     .purpose = "very many connections: time, memory, one message to all, one ping from each",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "server_cpu_us_per_connection",
     .describe = describe,
     .prepare = prepare,

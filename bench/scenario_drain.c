@@ -151,6 +151,7 @@ const struct bench_scenario bench_scenario_drain = {
     .purpose = "SIGTERM: everybody is told, spread over the window, and the server ends with 0",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "exit_after_s",
     .need = need,
     .run = run,

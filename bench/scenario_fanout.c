@@ -61,6 +61,7 @@ static void run(struct bench_server *server, json_t *figures)
     bench_span_end(&span);
     bench_span_report(&span, "delivery", feed_delivered(feed) - before, threads, figures);
     feed_report(feed, figures);
+    json_object_set_new(figures, "rate", json_integer((json_int_t)rate));
     feed_check_quiet(feed);
     bench_fleet_stop(&fleet);
     feed_free(feed);
@@ -68,9 +69,13 @@ static void run(struct bench_server *server, json_t *figures)
 
 static void describe(char *text, size_t text_bytes)
 {
-    snprintf(text, text_bytes, "fan-out of %zu B to %zu%s, %zu at once", feed_options.payload_bytes,
-             feed_options.subscribers, feed_options.topics > 1 ? " on several topics" : "",
-             feed_options.burst);
+    char how[48];
+    if (rate > 0)
+        snprintf(how, sizeof how, "%zu/s", rate);
+    else
+        snprintf(how, sizeof how, "%zu at once", feed_options.burst);
+    snprintf(text, text_bytes, "fan-out of %zu B to %zu%s, %s", feed_options.payload_bytes,
+             feed_options.subscribers, feed_options.topics > 1 ? " on several topics" : "", how);
 }
 
 const struct bench_scenario bench_scenario_fanout = {

@@ -11,13 +11,14 @@
 #include "scenario.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char style[] =
-    ":root{color-scheme:light dark;--paper:#fbfaf7;--card:#fff;--ink:#1d2330;--soft:#687083;"
-    "--line:#e4e2da;--c0:#d9480f;--c1:#f08c3a;--c2:#495057;--c3:#9aa1ab;--c4:#1971c2;--c5:#0c8599;"
-    "--c6:#2f9e44;--c7:#7048e8;--c8:#c2255c;--c9:#b08900;--c10:#5c7c2a;--c11:#364fc7;"
+    ":root{color-scheme:light dark;--paper:#fbfaf7;--card:#fff;--ink:#1d2330;--soft:#5d6577;"
+    "--line:#e4e2da;--c0:#c2410c;--c1:#dd7a1a;--c2:#343a40;--c3:#868e99;--c4:#1971c2;--c5:#0c8599;"
+    "--c6:#2b8a3e;--c7:#7048e8;--c8:#c2255c;--c9:#a37f00;--c10:#5c7c2a;--c11:#364fc7;"
     "--c12:#9c36b5;--c13:#7f5539}\n"
     "@media(prefers-color-scheme:dark){:root{--paper:#12151c;--card:#1a1f29;--ink:#e8eaf0;"
     "--soft:#98a1b3;--line:#2c3341;--c0:#ff7a3d;--c1:#ffb37a;--c2:#c4cad4;--c3:#7d8796;"
@@ -35,7 +36,8 @@ static const char style[] =
     "min-width:0}.card small{color:var(--soft);display:block;margin-bottom:8px}\n"
     ".wide{overflow-x:auto}svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);"
     "font-size:12px}.name{text-anchor:end}.tick,.title{fill:var(--soft)!important;font-size:11px}\n"
-    ".x{text-anchor:middle}.tick.y{text-anchor:end}.title.y{text-anchor:middle}"
+    ".x{text-anchor:middle}.tick.end{text-anchor:end}.tick.y{text-anchor:end}.title.y{text-anchor:"
+    "middle}"
     ".grid path,.gridline{}path.grid{stroke:var(--line);stroke-width:1}\n"
     ".note{fill:var(--soft);font-size:11px}path.v1{stroke-dasharray:7 3}"
     "path.v2{stroke-dasharray:2.5 3}path.v3{stroke-dasharray:7 3 2 3}rect.v1{opacity:.75}"
@@ -44,11 +46,20 @@ static const char style[] =
     "stroke-width:1.4;opacity:.55}\n"
     "table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:tabular-nums}"
     "th,td{text-align:right;padding:5px 9px;border-bottom:1px solid var(--line);white-space:nowrap}"
-    "th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}\n"
+    "thead th{color:var(--soft);font-weight:600;white-space:normal;vertical-align:bottom}"
+    "tbody th{font-weight:400}th:first-child{text-align:left;position:sticky;left:0;"
+    "background:var(--card)}section+section{margin-top:16px}.grid section{margin-top:0}"
+    "td.mark{text-align:left;white-space:normal;min-width:14em}thead "
+    "th:last-child{text-align:left}.wide:focus-visible{outline:2px solid var(--c4)}\n"
     ".mark{color:var(--c0);font-weight:600}dl{display:grid;grid-template-columns:max-content 1fr;"
     "gap:2px 14px;margin:0;font-size:.9rem}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
     "pre{margin:0;font:12px/1.45 ui-monospace,Menlo,Consolas,monospace;overflow-x:auto}"
-    "details summary{cursor:pointer;color:var(--soft)}\n";
+    "details summary{cursor:pointer;color:var(--soft)}.star{fill:var(--c0)!important;"
+    "font-weight:700}.dot{stroke:var(--card)!important;stroke-width:1}\n"
+    "@media print{:root{--paper:#fff}main{max-width:none;padding:0}body{font-size:11pt}"
+    ".card{break-inside:avoid;border-color:#bbb}.grid{grid-template-columns:1fr 1fr}h2{"
+    "break-after:avoid}.wide{overflow:visible}table{font-size:7pt}th,td{padding:2px 3px}"
+    "*{print-color-adjust:exact;-webkit-print-color-adjust:exact}}\n";
 
 static void print_style(FILE *to)
 {
@@ -77,9 +88,23 @@ static void print_row(FILE *to, const char *name, const char *value)
     fputs("</dd>", to);
 }
 
+/* The record of the latest time: files may come in any order. */
+static const json_t *newest(const struct report *report)
+{
+    const json_t *last = NULL;
+    size_t index;
+    json_t *line;
+    json_array_foreach(report->lines, index, line)
+    {
+        if (last == NULL || strcmp(text_in(line, "time"), text_in(last, "time")) >= 0)
+            last = line;
+    }
+    return last;
+}
+
 static void print_machine(FILE *to, const struct report *report)
 {
-    const json_t *last = json_array_get(report->lines, json_array_size(report->lines) - 1);
+    const json_t *last = newest(report);
     const json_t *machine = json_object_get(last, "machine");
     char cpus[64];
     snprintf(cpus, sizeof cpus, "%lld, %.0f GB of memory",
@@ -92,11 +117,13 @@ static void print_machine(FILE *to, const struct report *report)
     print_row(to, "fanwire", text_in(machine, "commit"));
     print_row(to, "congestion control", text_in(machine, "tcp_congestion_control"));
     print_row(to, "SIMD", text_in(machine, "simd"));
-    print_row(to, "load engine", text_in(last, "load_engine"));
     print_row(to, "wolfSSL", text_in(machine, "wolfssl"));
-    print_row(to, "last run", text_in(last, "time"));
+    print_row(to, "newest run", text_in(last, "time"));
     fputs("</dl></section>\n", to);
 }
+
+/* What others are compared with. */
+#define BASE "raw-epoll"
 
 /* ---- side by side ---------------------------------------------------------------------------- */
 
@@ -116,6 +143,10 @@ static const char *title_of(const char *figure)
         {"server_cpu_us_per_cycle", "server CPU per connect, upgrade and close, µs"},
         {"rss_bytes_per_conn", "user memory of an idle connection, bytes"},
         {"rss_bytes_per_hour", "growth of memory, bytes an hour"},
+        {"exit_after_s", "from SIGTERM to the end of the process, s"},
+        {"latency_us.p50", "latency p50: half of the messages took no longer"},
+        {"latency_us.p99", "latency p99: all but one message in a hundred"},
+        {"latency_us.p99_9", "latency p99.9: all but one in a thousand"},
     };
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++) {
         if (strcmp(titles[i][0], figure) == 0)
@@ -131,74 +162,160 @@ static int by_bar(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static double figure_in(const json_t *runs, size_t round, const char *figure)
+/* The figure of a target's run in a round; 0 when it has none. */
+static double figure_in(const struct report_target *target, json_int_t round, const char *figure)
 {
-    return json_number_value(json_object_get(json_array_get(runs, round), figure));
+    size_t index;
+    json_t *figures;
+    json_array_foreach(target->runs, index, figures)
+    {
+        if (json_integer_value(json_object_get(figures, "round")) == round)
+            return json_number_value(report_figure(figures, figure));
+    }
+    return 0;
 }
 
-/* What a target that is another one over TLS, or compressed, costs of that one: the median of the
- * rounds' ratios.
+/* Whom a target is compared with: one over TLS, or compressed, with its plain self, others with the
+ * bare TCP echo or fan-out on epoll. NULL when that took no part. */
+static const struct report_target *base_of(const struct report_group *group,
+                                           const struct report_target *target)
+{
+    size_t chars;
+    const char *name = BASE;
+    if (plot_variant(target->name, &chars) > 0)
+        name = target->name;
+    else
+        chars = strlen(BASE);
+    for (unsigned i = 0; i < group->targets_count; i++) {
+        const struct report_target *base = &group->targets[i];
+        if (base != target && strlen(base->name) == chars && strncmp(base->name, name, chars) == 0)
+            return base;
+    }
+    return NULL;
+}
+
+/* The median of the rounds' ratios.
  *
- * note_out     "" when it is nobody's variant, or not every round has both
+ * note_out     "" when there is nobody to compare with, or no round has both
  */
 static void write_ratio(const struct report_group *group, const struct report_target *target,
                         const char *figure, char *note_out, size_t note_bytes)
 {
+    const struct report_target *base = base_of(group, target);
     json_t *ratios = json_array();
     struct report_target rounds = {.runs = ratios};
     double median;
+    size_t index;
     size_t chars;
+    json_t *figures;
     note_out[0] = '\0';
-    for (unsigned i = 0; plot_variant(target->name, &chars) > 0 && i < group->targets_count; i++) {
-        const struct report_target *plain = &group->targets[i];
-        size_t count = json_array_size(plain->runs);
-        if (strlen(plain->name) != chars || strncmp(plain->name, target->name, chars) != 0 ||
-            count != json_array_size(target->runs))
-            continue;
-        for (size_t round = 0; round < count; round++) {
-            double base = figure_in(plain->runs, round, figure);
-            double own = figure_in(target->runs, round, figure);
-            if (base > 0 && own > 0)
-                json_array_append_new(ratios, json_pack("{s:f}", "ratio", own / base));
-        }
+    json_array_foreach(target->runs, index, figures)
+    {
+        double own = json_number_value(report_figure(figures, figure));
+        json_int_t round = json_integer_value(json_object_get(figures, "round"));
+        double theirs = base == NULL ? 0 : figure_in(base, round, figure);
+        if (theirs > 0 && own > 0)
+            json_array_append_new(ratios, json_pack("{s:f}", "ratio", own / theirs));
     }
     if (report_median(&rounds, "ratio", &median, NULL, NULL))
-        snprintf(note_out, note_bytes, "%.2f × plain", median);
+        snprintf(note_out, note_bytes, "%.2f ×%s", median,
+                 plot_variant(target->name, &chars) > 0 ? " plain" : "");
     json_decref(ratios);
 }
 
-static void print_bars(FILE *to, const struct report_group *group)
+static bool is_marked(const struct report_group *group, const struct report_target *target)
 {
-    const char *figure = figure_of(group);
+    struct marks marks = report_marks(group, target);
+    return marks.saturated + marks.contended + marks.late_tail > 0;
+}
+
+static void print_caption(FILE *to, const struct report_group *group, const char *figure,
+                          bool ratios, bool marked)
+{
+    size_t rounds = json_array_size(group->targets[0].runs);
+    fputs("<section class='card'><h3>", to);
+    html_text(to, group->label);
+    fprintf(to, "</h3><small>%s; ", title_of(figure));
+    if (rounds > 1)
+        fprintf(to, "medians and ranges of %zu rounds", rounds);
+    else
+        fputs("one round", to);
+    if (ratios)
+        fprintf(to, "; ×: as much as %s in the same round", BASE);
+    if (marked)
+        fputs("; <b class='mark'>*</b> marked in the tables below", to);
+    fputs("</small>", to);
+}
+
+static void print_bars(FILE *to, const struct report_group *group, const char *figure)
+{
     struct plot_bar bars[REPORT_TARGETS_MAX];
     char notes[REPORT_TARGETS_MAX][32];
     size_t count = 0;
+    bool ratios = false;
+    bool marked = false;
     for (unsigned i = 0; figure != NULL && i < group->targets_count; i++) {
-        struct plot_bar bar = {.name = group->targets[i].name};
-        if (!report_median(&group->targets[i], figure, &bar.value, &bar.least, &bar.most))
+        const struct report_target *target = &group->targets[i];
+        struct plot_bar bar = {.name = target->name,
+                               .time = strncmp(figure, "latency_us", 10) == 0,
+                               .marked = is_marked(group, target)};
+        if (!report_median(target, figure, &bar.value, &bar.least, &bar.most))
             continue;
-        write_ratio(group, &group->targets[i], figure, notes[count], sizeof notes[count]);
+        write_ratio(group, target, figure, notes[count], sizeof notes[count]);
         bar.note = notes[count][0] == '\0' ? NULL : notes[count];
+        ratios |= bar.note != NULL && strstr(bar.note, "plain") == NULL;
+        marked |= bar.marked;
         bars[count++] = bar;
     }
     if (count < 2)
         return;
     qsort(bars, count, sizeof *bars, by_bar);
-    fputs("<section class='card'><h3>", to);
-    html_text(to, group->label);
-    fprintf(to, "</h3><small>%s; %zu round%s, medians and ranges</small>", title_of(figure),
-            json_array_size(group->targets[0].runs),
-            json_array_size(group->targets[0].runs) == 1 ? "" : "s");
+    print_caption(to, group, figure, ratios, marked);
     plot_bars(to, bars, count);
     fputs("</section>\n", to);
 }
 
+/* Messages that went out by the clock are about how long they took, then about CPU time. */
+static void print_group_bars(FILE *to, const struct report_group *group)
+{
+    double rate;
+    if (strcmp(group->scenario, "transports") == 0)
+        return; /* compared with each other, in a table of their own */
+    for (unsigned t = 0; t < group->targets_count; t++) {
+        if (!report_median(&group->targets[t], "rate", &rate, NULL, NULL) || !(rate > 0))
+            continue;
+        for (size_t i = 0; report_latencies[i] != NULL; i++)
+            print_bars(to, group, report_latencies[i]);
+        break;
+    }
+    print_bars(to, group, figure_of(group));
+}
+
 /* ---- curves ---------------------------------------------------------------------------------- */
 
-/* The curve of a target's median run (by p99), or of its only one. */
+/* The run whose p99 is nearest to the median of all runs' p99. */
+static const json_t *median_run(const struct report_target *target)
+{
+    double median = 0;
+    const json_t *nearest = NULL;
+    double distance = INFINITY;
+    size_t index;
+    json_t *figures;
+    report_median(target, "latency_us.p99", &median, NULL, NULL);
+    json_array_foreach(target->runs, index, figures)
+    {
+        double own = fabs(json_number_value(report_figure(figures, "latency_us.p99")) - median);
+        if (own < distance) {
+            distance = own;
+            nearest = figures;
+        }
+    }
+    return nearest;
+}
+
 static void take_curve(struct plot_series *series, const struct report_target *target)
 {
-    const json_t *figures = json_array_get(target->runs, json_array_size(target->runs) / 2);
+    const json_t *figures = median_run(target);
     const json_t *curve = json_object_get(figures, "latency_curve");
     size_t index;
     json_t *point;
@@ -223,7 +340,8 @@ static void print_curve(FILE *to, const struct report_group *group, struct plot_
     if (count == 0)
         return;
     const struct plot plot = {.x_title = "share of messages",
-                              .y_title = "latency, µs",
+                              .y_title = "latency",
+                              .y_time = true,
                               .x_axis = PLOT_TAIL,
                               .y_axis = PLOT_LOG,
                               .series = series,
@@ -233,8 +351,8 @@ static void print_curve(FILE *to, const struct report_group *group, struct plot_
     fprintf(to, "</h3><small>%s</small>",
             json_integer_value(json_object_get(json_array_get(group->targets[0].runs, 0), "rate")) >
                     0
-                ? "open loop: from the time a message was due"
-                : "closed loop, as fast as it goes: queues included");
+                ? "open loop: from the time a message was due; the median run of each"
+                : "closed loop, as fast as it goes: queues included; the median run of each");
     plot_lines(to, &plot);
     fputs("</section>\n", to);
 }
@@ -316,99 +434,82 @@ static void print_against(FILE *to, const struct report *report, const char *sce
     fputs("</section>\n", to);
 }
 
-/* ---- tables ---------------------------------------------------------------------------------- */
-
-struct column {
-    const char *heading;
-    const char *path;
-};
-
-static const struct column columns[] = {
-    {"per second", "per_s"},          {"CPU µs", NULL}, /* the scenario's own figure */
-    {"p50 µs", "latency_us.p50"},     {"p99 µs", "latency_us.p99"},
-    {"p99.9 µs", "latency_us.p99_9"}, {"max µs", "latency_us.max"},
-    {"load's CPU", "load_use"},
-};
-static const struct column connect_columns[] = {
-    {"connections", "connections"},
-    {"failed", "failed"},
-    {"time to all, s", "time_to_all_s"},
-    {"per second", "per_s"},
-    {"kernel B each", "kernel_bytes_per_connection"},
-    {"server B each", "rss_bytes_per_conn"},
-    {"broadcast first ms", "broadcast.first_ms"},
-    {"median ms", "broadcast.median_ms"},
-    {"last ms", "broadcast.last_ms"},
-    {"close, s", "teardown_s"},
-};
-
-static const struct column transport_columns[] = {
-    {"p50 µs", "latency_us.p50"},
-    {"p99 µs", "latency_us.p99"},
-    {"B received a message", "received_bytes_per_delivery"},
-    {"B sent a message", "sent_bytes_per_delivery"},
-    {"requests a message", "requests_per_delivery"},
-    {"server CPU µs a message", "server_cpu_us_per_delivery"},
-    {"server's CPU", "server_use"},
-    {"never seen", "skipped"},
-};
-
-static size_t marks_of(const struct report_target *target)
+/* The server's memory, second by second, of each target's last run. */
+static void print_soak(FILE *to, const struct report_group *group, struct plot_series *series)
 {
-    size_t index;
-    json_t *figures;
-    size_t marks = 0;
-    json_array_foreach(target->runs, index, figures) marks +=
-        json_is_true(json_object_get(figures, "saturated"));
-    return marks;
-}
-
-static void print_heads(FILE *to, const char *first, const struct column *heads, size_t count)
-{
-    fprintf(to, "<div class='wide'><table><tr><th>%s</th>", first);
-    for (size_t i = 0; i < count; i++)
-        fprintf(to, "<th>%s</th>", heads[i].heading);
-    fputs("<th></th></tr>", to);
-}
-
-static void print_targets(FILE *to, const struct report_group *group, const struct column *heads,
-                          size_t count)
-{
-    for (unsigned t = 0; t < group->targets_count; t++) {
-        const struct report_target *target = &group->targets[t];
-        fputs("<tr><td>", to);
-        if (strcmp(group->scenario, "transports") == 0)
-            html_text(to, group->label);
-        else
-            html_text(to, target->name);
-        fputs("</td>", to);
-        for (size_t i = 0; i < count; i++) {
-            const char *path = heads[i].path == NULL ? figure_of(group) : heads[i].path;
-            double value;
-            fputs("<td>", to);
-            if (path != NULL && report_median(target, path, &value, NULL, NULL))
-                html_number(to, value);
-            fputs("</td>", to);
-        }
-        fprintf(to, "<td class='mark'>%s</td></tr>", marks_of(target) > 0 ? "load saturated" : "");
+    size_t count = 0;
+    for (unsigned t = 0; strcmp(group->scenario, "soak") == 0 && t < group->targets_count; t++) {
+        const json_t *runs = group->targets[t].runs;
+        const json_t *curve =
+            json_object_get(json_array_get(runs, json_array_size(runs) - 1), "rss_curve");
+        size_t seconds = json_array_size(curve);
+        size_t step = seconds / PLOT_POINTS_MAX + 1;
+        series[count] = (struct plot_series){.name = group->targets[t].name};
+        for (size_t i = 0; i < seconds; i += step)
+            add_point(&series[count], (double)i + 1,
+                      json_number_value(json_array_get(curve, i)) / (1 << 20));
+        count += series[count].count > 1;
     }
+    if (count == 0)
+        return;
+    const struct plot plot = {.x_title = "seconds",
+                              .y_title = "resident memory, MiB",
+                              .series = series,
+                              .series_count = count};
+    fputs("<section class='card'><h3>", to);
+    html_text(to, group->label);
+    fputs("</h3><small>the server's memory while connections come and go</small>", to);
+    plot_lines(to, &plot);
+    fputs("</section>\n", to);
 }
 
-static void print_tables(FILE *to, const struct report *report)
+/* ---- order ----------------------------------------------------------------------------------- */
+
+static size_t scenario_place(const struct report_group *group)
 {
-    for (size_t i = 0; i < report->groups_count; i++) {
-        const struct report_group *group = &report->groups[i];
-        if (strcmp(group->scenario, "micro") == 0 || strcmp(group->scenario, "connect") == 0 ||
-            strcmp(group->scenario, "transports") == 0)
-            continue;
-        fputs("<section class='card'><h3>", to);
-        html_text(to, group->label);
-        fputs("</h3><small>", to);
-        html_text(to, text_in(group->line, "time"));
-        fputs("</small>", to);
-        print_heads(to, "target", columns, sizeof columns / sizeof *columns);
-        print_targets(to, group, columns, sizeof columns / sizeof *columns);
-        fputs("</table></div></section><br>\n", to);
+    size_t i = 0;
+    while (i < bench_scenarios_count && strcmp(bench_scenarios[i]->name, group->scenario) != 0)
+        i++;
+    return i;
+}
+
+static double first_figure(const struct report_group *group, const char *figure)
+{
+    double value = 0;
+    if (group->targets_count > 0)
+        report_median(&group->targets[0], figure, &value, NULL, NULL);
+    return value;
+}
+
+/* By scenario, as the help has them; small before large; by the clock, and over TLS, behind. */
+static bool goes_before(const struct report_group *a, const struct report_group *b)
+{
+    static const char *const figures[] = {"rate",        "payload_bytes", "subscribers",
+                                          "connections", "depth",         "burst"};
+    if (scenario_place(a) != scenario_place(b))
+        return scenario_place(a) < scenario_place(b);
+    bool a_over = strstr(a->label, ", plain and ") != NULL;
+    bool b_over = strstr(b->label, ", plain and ") != NULL;
+    if (a_over != b_over)
+        return b_over;
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        double left = first_figure(a, figures[i]);
+        double right = first_figure(b, figures[i]);
+        if (left < right || left > right)
+            return left < right;
+    }
+    return false;
+}
+
+/* Equals stay as the files have them. */
+static void put_in_order(struct report *report)
+{
+    for (size_t i = 1; i < report->groups_count; i++) {
+        struct report_group group = report->groups[i];
+        size_t at = i;
+        for (; at > 0 && goes_before(&group, &report->groups[at - 1]); at--)
+            report->groups[at] = report->groups[at - 1];
+        report->groups[at] = group;
     }
 }
 
@@ -423,40 +524,23 @@ static bool any_of(const struct report *report, const char *scenario)
     return false;
 }
 
-static void print_connect(FILE *to, const struct report *report)
+/* Cards of a section are written aside first: without any there is no section. */
+static FILE *begin_grid(char **text, size_t *bytes)
 {
-    if (!any_of(report, "connect"))
-        return;
-    fputs("<h2>Very many connections</h2><p>Each a completed WebSocket upgrade and a subscription; "
-          "load and server on this machine.</p><section class='card'>\n",
-          to);
-    print_heads(to, "target", connect_columns, sizeof connect_columns / sizeof *connect_columns);
-    for (size_t i = 0; i < report->groups_count; i++) {
-        if (strcmp(report->groups[i].scenario, "connect") == 0)
-            print_targets(to, &report->groups[i], connect_columns,
-                          sizeof connect_columns / sizeof *connect_columns);
-    }
-    fputs("</table></div></section>\n", to);
+    FILE *grid = open_memstream(text, bytes);
+    if (grid == NULL)
+        bench_die("out of memory for the report");
+    return grid;
 }
 
-/* The decision table: what each way of receiving costs. */
-static void print_transports(FILE *to, const struct report *report)
+static void end_grid(FILE *to, FILE *grid, char **text, const char *heading)
 {
-    if (!any_of(report, "transports"))
-        return;
-    fputs(
-        "<h2>Ways to receive</h2><p>The same feed by WebSocket, event stream, long poll and plain "
-        "polling. A message is one that one subscriber got; octets are those above TCP.</p>"
-        "<section class='card'>\n",
-        to);
-    print_heads(to, "transport", transport_columns,
-                sizeof transport_columns / sizeof *transport_columns);
-    for (size_t i = 0; i < report->groups_count; i++) {
-        if (strcmp(report->groups[i].scenario, "transports") == 0)
-            print_targets(to, &report->groups[i], transport_columns,
-                          sizeof transport_columns / sizeof *transport_columns);
-    }
-    fputs("</table></div></section>\n", to);
+    if (fclose(grid) != 0)
+        bench_die("out of memory for the report");
+    if (**text != '\0')
+        fprintf(to, "%s<div class='grid'>\n%s</div>\n", heading, *text);
+    free(*text);
+    *text = NULL;
 }
 
 static void print_plots(FILE *to, const struct report *report, struct plot_series *series)
@@ -472,25 +556,35 @@ static void print_plots(FILE *to, const struct report *report, struct plot_serie
                           .x_axis = PLOT_LOG,
                           .y_axis = PLOT_LINEAR,
                           .series = series};
-    fputs("<h2>Side by side</h2><p>Shorter is better. Absolute figures of two days do not compare; "
-          "targets within one plot ran in turns.</p><div class='grid'>\n",
-          to);
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *grid = begin_grid(&text, &bytes);
     for (size_t i = 0; i < report->groups_count; i++)
-        print_bars(to, &report->groups[i]);
-    fputs(
-        "</div>\n<h2>Latency</h2><p>The share of messages that took no longer: the further a line "
-        "stays low to the right, the better its tail.</p><div class='grid'>\n",
-        to);
+        print_group_bars(grid, &report->groups[i]);
+    end_grid(
+        to, grid, &text,
+        "<h2>Side by side</h2><p>Shorter is better. Targets within one plot ran in turns, and "
+        "ratios "
+        "are taken within a round; absolute figures of two plots, or of two days, do not "
+        "compare. raw-epoll and raw-uring are bare TCP servers that only move the bytes: what the "
+        "machine can do.</p>");
+    grid = begin_grid(&text, &bytes);
     for (size_t i = 0; i < report->groups_count; i++)
-        print_curve(to, &report->groups[i], series);
-    fputs("</div>\n<h2>By size and number</h2><div class='grid'>\n", to);
-    print_against(to, report, "echo", "payload_bytes", "per_s", &sizes,
+        print_curve(grid, &report->groups[i], series);
+    end_grid(
+        to, grid, &text,
+        "<h2>Latency</h2><p>The share of messages that took no longer: the further a line stays "
+        "low to the right, the better its tail.</p>");
+    grid = begin_grid(&text, &bytes);
+    print_against(grid, report, "echo", "payload_bytes", "per_s", &sizes,
                   "Throughput by size, one in flight", 1);
-    print_against(to, report, "connect", "connections", "rss_bytes_per_conn", &memory,
+    print_against(grid, report, "connect", "connections", "rss_bytes_per_conn", &memory,
                   "Server memory by connections", 0);
-    print_against(to, report, "connect", "connections", "kernel_bytes_per_connection", &memory,
+    print_against(grid, report, "connect", "connections", "kernel_bytes_per_connection", &memory,
                   "Kernel memory by connections, both ends", 0);
-    fputs("</div>\n", to);
+    for (size_t i = 0; i < report->groups_count; i++)
+        print_soak(grid, &report->groups[i], series);
+    end_grid(to, grid, &text, "<h2>By size, number and time</h2>");
 }
 
 static void print_micro(FILE *to, const struct report *report)
@@ -519,16 +613,16 @@ static void print_page(FILE *to, const struct report *report)
           to);
     print_style(to);
     fprintf(to,
-            "</head><body><main><h1>fanwire-bench</h1><p>%zu runs. Each figure is a median; the "
-            "load's own CPU time is in the tables, and runs in which it was the limit are "
-            "marked.</p>\n",
+            "</head><body><main><h1>fanwire-bench</h1><p>%zu runs, of each comparison the newest "
+            "ones. Each figure is the median of its rounds. Runs in which the load was the limit, "
+            "or something else wanted the CPUs, are marked with a star, and in the tables.</p>\n",
             json_array_size(report->lines));
     print_machine(to, report);
-    print_connect(to, report);
-    print_transports(to, report);
+    report_connect(to, report);
+    report_transports(to, report);
     print_plots(to, report, series);
     fputs("<h2>All figures</h2>\n", to);
-    print_tables(to, report);
+    report_tables(to, report);
     print_micro(to, report);
     fputs("</main></body></html>\n", to);
     free(series);
@@ -559,6 +653,7 @@ static int report_main(int argc, char **argv)
     if (json_array_size(report.lines) == 0)
         bench_die("no run in %s", files == 1 ? "that file" : "those files");
     report_group(&report);
+    put_in_order(&report);
     FILE *to = fopen(out, "we");
     if (to == NULL)
         bench_die("%s: %s", out, strerror(errno));

@@ -13,15 +13,14 @@
 #include "process.h"
 #include "scenario.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define PAYLOAD_BYTES_MAX 4096
 #define FIGURES_BYTES     16384
+#define TOPIC_BYTES       128
 
 static size_t conns_count = 10000;
 static size_t messages_count = 300;
@@ -66,6 +65,10 @@ static void note(struct subscriber *subscriber, const struct bench_piece *piece)
         return;
     if (!feed_message_read(subscriber->head, &message))
         bench_die("a message is not what was published");
+    if (message.sequence > 0 && subscriber->next == 0)
+        bench_die("the history begins with message %llu, not 0: a running server needs --history "
+                  "%zu",
+                  (unsigned long long)message.sequence, 2 * messages_count);
     if (message.sequence != subscriber->next)
         bench_die("a subscriber got message %llu, not %llu", (unsigned long long)message.sequence,
                   (unsigned long long)subscriber->next);
@@ -117,36 +120,17 @@ static void publish(struct bench_poster *poster, const char *topic, size_t first
 
 /* ---- the server's longest turn --------------------------------------------------------------- */
 
-static size_t get_figures(const struct bench_url *url, char text[FIGURES_BYTES])
-{
-    char request[BENCH_HOST_BYTES + 64];
-    size_t count = 0;
-    ssize_t got = -1;
-    int fd = socket(url->address.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, &url->address.at.any, url->address.bytes) != 0)
-        bench_die("asking %s for /metrics: %s", url->host, strerror(errno));
-    int bytes =
-        snprintf(request, sizeof request,
-                 "GET /metrics HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", url->host);
-    if (send(fd, request, (size_t)bytes, MSG_NOSIGNAL) == bytes) {
-        while (count + 1 < FIGURES_BYTES &&
-               (got = recv(fd, text + count, FIGURES_BYTES - 1 - count, 0)) > 0)
-            count += (size_t)got;
-    }
-    close(fd);
-    text[count] = '\0';
-    return count;
-}
-
 /* Of all turns so far. */
-static double longest_turn_ms(const struct bench_url *url)
+static double longest_turn_ms(struct bench_poster *poster)
 {
     static const char name[] = "\nfanwire_turn_microseconds_max ";
     char text[FIGURES_BYTES];
-    get_figures(url, text);
+    int status = bench_poster_get(poster, "/metrics", text, sizeof text);
     const char *line = strstr(text, name);
-    if (line == NULL)
-        bench_die("the server does not tell its longest turn: is it fanwire, with --turn-times?");
+    if (status != 200 || line == NULL)
+        bench_die("the server does not tell its longest turn at /metrics (it answered %d): is it "
+                  "fanwire, with --turn-times?",
+                  status);
     return (double)strtoull(line + sizeof name - 1, NULL, 10) / 1000;
 }
 
@@ -173,12 +157,14 @@ static void play(struct bench_fleet *fleet, struct bench_server *server,
     snprintf(url.path, sizeof url.path, "/topics/%s?since=first", topic);
     bench_fleet_opening(fleet, &url, NULL, &opening);
     opening.window = 65536; /* all at once */
-    double before_ms = longest_turn_ms(&server->url);
+    double before_ms = longest_turn_ms(poster);
     bench_span_begin(&resume, server->pid);
     bench_fleet_open_all(fleet, &opening, conns_count);
     wait_for(fleet, messages_count, "deliveries of history");
     bench_span_end(&resume);
-    double resumed_ms = longest_turn_ms(&server->url);
+    double resumed_ms = longest_turn_ms(poster);
+    if (!(resumed_ms > 0))
+        bench_misuse("resume needs a server that measures its turns: --turn-times");
     bench_span_begin(&live, server->pid);
     for (size_t i = 0; i < messages_count; i += burst)
         publish(poster, topic, messages_count + i,
@@ -193,7 +179,19 @@ static void play(struct bench_fleet *fleet, struct bench_server *server,
                         json_real((double)resume.server_cpu_ns / (double)live.server_cpu_ns));
     json_object_set_new(figures, "turn_ms_max_before", json_real(before_ms));
     json_object_set_new(figures, "turn_ms_max_resume", json_real(resumed_ms));
-    json_object_set_new(figures, "turn_ms_max_in_all", json_real(longest_turn_ms(&server->url)));
+    json_object_set_new(figures, "turn_ms_max_in_all", json_real(longest_turn_ms(poster)));
+}
+
+/* A running server's topic may have a history: its name is added to. */
+static void name_topic(const struct bench_server *server, char topic[TOPIC_BYTES])
+{
+    const char *path = server->url.path;
+    const char *name = strncmp(path, "/topics/", 8) == 0 ? path + 8 : "bench";
+    if (server->started)
+        snprintf(topic, TOPIC_BYTES, "%.64s", name);
+    else
+        snprintf(topic, TOPIC_BYTES, "%.64s-%d-%llx", name, getpid(),
+                 (unsigned long long)bench_clock_ns(CLOCK_MONOTONIC));
 }
 
 static void run(struct bench_server *server, json_t *figures)
@@ -202,12 +200,10 @@ static void run(struct bench_server *server, json_t *figures)
     struct bench_poster poster;
     struct bench_url batches = server->url;
     unsigned threads = (unsigned)bench_settings.threads;
-    const char *topic =
-        strncmp(server->url.path, "/topics/", 8) == 0 ? server->url.path + 8 : "bench";
+    char topic[TOPIC_BYTES];
+    name_topic(server, topic);
     if (server->pid == 0)
         bench_misuse("resume needs the server's process: --serve, or --server-pid");
-    if (server->url.tls)
-        bench_misuse("resume reads the server's figures over plain HTTP: not with TLS");
     strcpy(batches.path, "/publish");
     bench_poster_init(&poster, &batches, true);
     for (size_t i = 0; i < messages_count; i += 100)
@@ -226,6 +222,7 @@ const struct bench_scenario bench_scenario_resume = {
     .purpose = "all come back for a topic's history at once: CPU per delivery, longest turn",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "server_cpu_us_per_delivery",
     .need = need,
     .run = run,

@@ -87,6 +87,7 @@ const struct bench_scenario bench_scenario_slow = {
         "a share of the subscribers does not read: the others' latency, memory, who is cut off",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "server_cpu_us_per_delivery",
     .run = run,
 };

@@ -105,6 +105,7 @@ const struct bench_scenario bench_scenario_soak = {
     .purpose = "a feed for long while connections come and go: the slope of the server's memory",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "rss_bytes_per_hour",
     .run = run,
 };

@@ -381,6 +381,7 @@ const struct bench_scenario bench_scenario_transports = {
     .purpose = "one feed by WebSocket, event stream, long poll and polling: what each costs",
     .options = options,
     .role = BENCH_FEED,
+    .no_bare_tcp = true,
     .figure = "server_cpu_us_per_delivery",
     .variants = variants,
     .select = pick,

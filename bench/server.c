@@ -156,7 +156,7 @@ static uint16_t free_port(void)
 
 _Noreturn static void become(char **words, int output, bool pinned)
 {
-    const struct sched_param first = {.sched_priority = 1};
+    const struct sched_param first = {.sched_priority = BENCH_REALTIME_PRIORITY};
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     int input = open("/dev/null", O_RDONLY);
@@ -270,6 +270,8 @@ bool bench_server_start(const struct bench_peer *peer, const struct bench_start 
         if (result != 0)
             bench_misuse("%s: %s", peer->url, fw_status_text(result));
         server_out->url.deflate = peer->deflate;
+        if (server_out->url.speech == BENCH_HTTP) /* where an upgrade to WebSocket begins */
+            server_out->url.speech = BENCH_WS;
         if (server_out->url.path[0] == '\0')
             strcpy(server_out->url.path, start->role == BENCH_FEED ? "/topics/bench" : "/");
         server_out->port = ntohs(server_out->url.address.at.in4.sin_port);

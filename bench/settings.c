@@ -5,6 +5,7 @@
 #include "settings.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,8 @@ static void take_target(const char *value)
 }
 
 const struct bench_option bench_common_options[] = {
-    BENCH_TEXT("url", &bench_settings.url, "a running server: ws://, wss:// or tcp://HOST:PORT"),
+    BENCH_TEXT("url", &bench_settings.url,
+               "a running server: ws://, wss://, http:// or tcp://HOST:PORT"),
     BENCH_NUMBER("server-pid", &bench_settings.server_pid, 1, 1u << 30,
                  "its process, for CPU and memory"),
     BENCH_REPEATED("target", take_target,
@@ -309,9 +311,20 @@ static void gather_peers(struct bench_settings *own)
         bench_misuse("whom to measure? say --url URL, --serve or --target NAME=...");
 }
 
+/* Better now than after an hour. */
+static void check_out(const char *path)
+{
+    FILE *file = path == NULL ? NULL : fopen(path, "ae");
+    if (path != NULL && file == NULL)
+        bench_misuse("--out %s cannot be written: %s", path, strerror(errno));
+    if (file != NULL)
+        fclose(file);
+}
+
 void bench_settings_check(void)
 {
     struct bench_settings *own = &bench_settings;
+    check_out(own->out);
     bench_settings_locate();
     share_cpus(own);
     choose_engine(own);
@@ -320,11 +333,28 @@ void bench_settings_check(void)
         own->threads = (size_t)CPU_COUNT(&own->load_cpus);
 }
 
+/* The main thread stands above the load's: it sleeps but for some microseconds at the beginning and
+ * the end of what is measured, and a load thread that never sleeps (one that sends by the clock, or
+ * one that always has something to read) would keep it from its CPU for ever. */
+#define MAIN_PRIORITY (BENCH_REALTIME_PRIORITY + 1)
+
 void bench_take_place(void)
 {
-    const struct sched_param first = {.sched_priority = 1};
+    const struct sched_param main_place = {.sched_priority = MAIN_PRIORITY};
     if (sched_setaffinity(0, sizeof bench_settings.load_cpus, &bench_settings.load_cpus) != 0)
         bench_die("the load cannot be pinned to its CPUs: %s", strerror(errno));
-    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &first) != 0)
-        bench_die("--realtime: %s", strerror(errno));
+    if (bench_settings.realtime && sched_setscheduler(0, SCHED_FIFO, &main_place) != 0)
+        bench_die("--realtime: %s: run as root, or with CAP_SYS_NICE", strerror(errno));
+}
+
+void bench_take_load_place(void)
+{
+    const struct sched_param place = {.sched_priority = BENCH_REALTIME_PRIORITY};
+    if (!bench_settings.realtime)
+        return;
+    /* Round robin is FIFO but for equals that never sleep: two load threads on one CPU take turns.
+     */
+    int error = pthread_setschedparam(pthread_self(), SCHED_RR, &place);
+    if (error != 0)
+        bench_die("--realtime: a load thread: %s", strerror(error));
 }

@@ -21,6 +21,9 @@
 #define BENCH_PEER_NAME_MAX 32
 #define BENCH_THREADS_MAX   256
 
+/* --realtime: where servers and load threads stand, equals. */
+#define BENCH_REALTIME_PRIORITY 1
+
 /* What a server is asked to be; a peer may know how to be only some. */
 enum bench_role {
     BENCH_ECHO, /* sends every message back */
@@ -86,9 +89,13 @@ void bench_settings_check(void);
  * ({over}), or our own server. */
 void bench_settings_vary(bool tls, bool deflate);
 
-/* Pins this program to the load's CPUs, in the class that the settings say; threads and children
- * inherit both. */
+/* Pins this program to the load's CPUs; threads and children inherit them. With --realtime the main
+ * thread is in the SCHED_FIFO class from then on, above the load's threads and the servers. */
 void bench_take_place(void);
+
+/* With --realtime puts the calling thread where load threads stand: beside the servers, so that on
+ * one CPU each runs until it waits for the other. thread: a load thread, when it begins */
+void bench_take_load_place(void);
 
 /* Finds the folder of this program: `programs`. */
 void bench_settings_locate(void);

@@ -74,27 +74,16 @@ static bool parse_origin(struct fw_bytes in, struct origin *origin_out)
     return parse_authority(rest, port, origin_out);
 }
 
-static bool equal_ignoring_case(struct fw_bytes a, struct fw_bytes b)
-{
-    if (a.count != b.count)
-        return false;
-    for (size_t i = 0; i < a.count; i++) {
-        if (fw_ascii_lower(a.at[i]) != fw_ascii_lower(b.at[i]))
-            return false;
-    }
-    return true;
-}
-
 /* "*.example.com" stands for every name that ends in ".example.com" and has a label before it. */
 static bool host_matches(struct fw_bytes host, struct fw_bytes pattern)
 {
     if (pattern.at[0] != '*')
-        return equal_ignoring_case(host, pattern);
+        return fw_bytes_equal_any_case(host, pattern);
     struct fw_bytes tail = {pattern.at + 1, pattern.count - 1};
     if (host.count <= tail.count || host.at[0] == '.')
         return false;
     struct fw_bytes end = {host.at + host.count - tail.count, tail.count};
-    return equal_ignoring_case(end, tail);
+    return fw_bytes_equal_any_case(end, tail);
 }
 
 bool fw_origin_pattern_valid(const char *pattern)
@@ -116,12 +105,13 @@ bool fw_origin_allowed(struct fw_bytes origin, struct fw_bytes host, const char 
         return false;
     unsigned default_port = fw_bytes_equal_lower(from.scheme, "https") ? 443 : 80;
     if (parse_authority(host, default_port, &own) && from.port == own.port &&
-        equal_ignoring_case(from.host, own.host))
+        fw_bytes_equal_any_case(from.host, own.host))
         return true;
     for (size_t i = 0; allowed != NULL && allowed[i] != NULL; i++) {
         struct origin entry;
         if (parse_origin(fw_bytes_of(allowed[i]), &entry) && from.port == entry.port &&
-            equal_ignoring_case(from.scheme, entry.scheme) && host_matches(from.host, entry.host))
+            fw_bytes_equal_any_case(from.scheme, entry.scheme) &&
+            host_matches(from.host, entry.host))
             return true;
     }
     return false;

@@ -31,7 +31,16 @@ static inline uint8_t fw_ascii_lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
-/* Compares without regard to ASCII case; `lower` is lower case already. */
+/* Compares without regard to ASCII case. */
+static inline bool fw_bytes_equal_any_case(struct fw_bytes a, struct fw_bytes b)
+{
+    size_t i = 0;
+    while (i < a.count && i < b.count && fw_ascii_lower(a.at[i]) == fw_ascii_lower(b.at[i]))
+        i++;
+    return i == a.count && i == b.count;
+}
+
+/* The same with a string that is lower case already. */
 static inline bool fw_bytes_equal_lower(struct fw_bytes a, const char *lower)
 {
     size_t i = 0;

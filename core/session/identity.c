@@ -14,6 +14,9 @@
 #include <fanwire/status.h>
 #include <string.h>
 
+/* Lives of credentials are cut to 136 years, so that no product of milliseconds overflows. */
+#define LIFE_S_MAX UINT32_MAX
+
 /* ---- who it is ------------------------------------------------------------------------------- */
 
 static int verify(struct fw_session *session, struct fw_bytes token)
@@ -148,6 +151,7 @@ void fw_session_decided(struct fw_authorization *authorization)
     uint64_t wall_s = session->host->up->wall_s(session);
     if (principal != NULL && principal->expires_s != 0) {
         uint64_t left_s = principal->expires_s > wall_s ? principal->expires_s - wall_s : 0;
+        left_s = left_s < LIFE_S_MAX ? left_s : LIFE_S_MAX;
         principal->expires_ms = session->host->now_ms + left_s * 1000;
     }
     authorization->session = NULL;

@@ -21,17 +21,6 @@
 
 /* ---- host names (RFC 9525, section 6.3) ---- */
 
-static bool equal_any_case(struct fw_bytes a, struct fw_bytes b)
-{
-    if (a.count != b.count)
-        return false;
-    for (size_t i = 0; i < a.count; i++) {
-        if (fw_ascii_lower(a.at[i]) != fw_ascii_lower(b.at[i]))
-            return false;
-    }
-    return true;
-}
-
 static struct fw_bytes after_first_label(struct fw_bytes name)
 {
     const uint8_t *dot = memchr(name.at, '.', name.count);
@@ -49,13 +38,13 @@ bool fw_tls_name_matches(struct fw_bytes name, const char *host)
     if (name.count == 0 || wanted.count == 0 || memchr(name.at, '\0', name.count) != NULL)
         return false;
     if (name.count < 2 || name.at[0] != '*' || name.at[1] != '.')
-        return equal_any_case(name, wanted);
+        return fw_bytes_equal_any_case(name, wanted);
 
     struct fw_bytes domain = {name.at + 1, name.count - 1};
     struct fw_bytes wanted_domain = after_first_label(wanted);
     if (memchr(domain.at + 1, '.', domain.count - 1) == NULL || wanted_domain.count == wanted.count)
         return false;
-    return equal_any_case(domain, wanted_domain);
+    return fw_bytes_equal_any_case(domain, wanted_domain);
 }
 
 /* ---- distinguished names (RFC 4514) ---- */

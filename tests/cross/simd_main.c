@@ -14,6 +14,7 @@
 #include "proto/mask.h"
 #include "proto/utf8.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 #include "support/simd_reference.h"
 
 #include <stdio.h>
@@ -127,12 +128,12 @@ static void utf8_cases(const struct fw_simd_variant *kernel)
             uint8_t *in = arena + alignment;
             for (unsigned longest = 1; longest <= 4; longest++) {
                 reference_text(&seed, longest, in, bytes);
-                size_t cut = (size_t)(reference_random(&seed) >> 32) % (bytes + 1);
+                size_t cut = (size_t)(random_next(&seed) >> 32) % (bytes + 1);
                 expect(judges_alike(kernel, in, bytes, 0), kernel->name, "text", bytes, alignment);
                 expect(judges_alike(kernel, in, bytes, cut), kernel->name, "cut text", bytes, cut);
                 if (bytes == 0)
                     continue;
-                in[(size_t)(reference_random(&seed) >> 32) % bytes] = (uint8_t)(seed >> 24);
+                in[(size_t)(random_next(&seed) >> 32) % bytes] = (uint8_t)(seed >> 24);
                 expect(judges_alike(kernel, in, bytes, 0), kernel->name, "spoiled", bytes,
                        alignment);
                 expect(judges_alike(kernel, in, bytes, cut), kernel->name, "cut, spoiled", bytes,

@@ -90,8 +90,19 @@ const TRAVERSALS = [
   '/feed.js%00', '/feed.js%00.css', '/Feed.js', '/feed%2ejs', '/%66eed.js', '/feed.js.', '/.git/config',
   '/../../../../etc/passwd', '/..%2f..%2f..%2fetc%2fpasswd', '/%252e%252e%252fetc%252fpasswd',
   '/....//....//etc/passwd', '/..;/etc/passwd', '/index.html/..', '/index.html', '/chat.html', '/chat/',
-  '/web_assets.c', '/etc/passwd', '/~root',
+  '/web_assets.c', '/etc/passwd', '/~root', ...waysUp(),
 ];
+
+/* Every spelling of "up", some steps of it, from the root and from a file, to what there may be. */
+function waysUp() {
+  const ups = ['../', '..%2f', '..%2F', '%2e%2e/', '%2e%2e%2f', '.%2e/', '%2e./', '..%5c', '..\\', '..//', '.../',
+    '..;/', '..%00/', '%252e%252e%252f', '..%c0%af', '%c0%ae%c0%ae/', '..%e0%80%af', '..%ef%bc%8f', '..%u2215',
+    './../', './/../'];
+  const froms = ['/', '/feed.js/', '//', '/./'];
+  const targets = ['feed.js', 'etc/passwd', 'proc/self/environ'];
+  return ups.flatMap((up, i) => froms.flatMap((from, k) => targets.map((target, n) =>
+    `${from}${up.repeat(1 + (i + k + n) % 6)}${target}`)));
+}
 
 const ASSETS = {
   '/': 'text/html; charset=utf-8',
@@ -227,6 +238,86 @@ async function wrongText(server, path) {
   return parseAnswer(bytes);
 }
 
+/* One request on a connection of its own; the answer, once the server has closed. */
+async function ask(server, bytes) {
+  const wire = await Wire.open(server.port);
+  wire.send(Buffer.from(bytes, 'latin1'));
+  const received = await wire.untilEnd();
+  wire.close();
+  return parseAnswer(received);
+}
+
+/* What answers are made of: constants, numbers, positions, names of topics. */
+const ANSWER_LINES = [
+  /^HTTP\/1\.1 \d{3} [A-Za-z ]+$/, /^Content-Length: \d+$/, /^Connection: close$/,
+  /^Content-Type: (text\/plain; charset=utf-8|application\/json)$/, /^X-Content-Type-Options: nosniff$/,
+  /^Cache-Control: no-store$/, /^Allow: [A-Z, ]+$/, /^Retry-After: \d+$/, /^Vary: Origin$/,
+  /^Sec-WebSocket-Version: 13$/, /^Fanwire-Position: [0-9a-f]+:\d+$/, /^Fanwire-Topic: [A-Za-z0-9_.:-]+$/,
+  /^Fanwire-[A-Z][a-z]+: [a-z0-9]+$/, /^Upgrade: websocket$/,
+];
+
+/* Where a stranger's octets might come back in a head: escaped, and where a line may have them raw. */
+const SPLITTERS = ['%0d%0aX-Evil:%20evil', '%0aX-Evil:evil', '%0d%0a%0d%0aevil', '%E5%98%8A%E5%98%8DX-Evil:evil',
+  'evil', '"evil"', '<evil>', ';evil', '%00evil'];
+
+async function splitting(server) {
+  const places = [
+    (text) => get(`/${text}`, 'Connection: close'),
+    (text) => get(`/topics/${text}?info`, 'Connection: close'),
+    (text) => get(`/topics/a?since=${text}`, 'Connection: close'),
+    (text) => get(`/topics/a?info&callback=${text}`, 'Connection: close'),
+    (text) => get(`/healthz?callback=${text}`, 'Connection: close'),
+    (text) => get('/topics/a?since=first', `Last-Event-ID: ${text}`, 'Connection: close'),
+    (text) => get('/healthz', `X-Request-ID: ${text}`, `Accept: ${text}`, 'Connection: close'),
+    (text) => get('/topics/a', `Origin: http://${text}`, 'Connection: close'),
+    (text) => `${text} / HTTP/1.1\r\nHost: localhost\r\n\r\n`,
+    (text) => `OPTIONS /topics/a HTTP/1.1\r\nHost: localhost\r\nOrigin: http://${text}\r\n`
+      + `Access-Control-Request-Method: ${text}\r\nAccess-Control-Request-Headers: ${text}\r\n`
+      + 'Connection: close\r\n\r\n',
+    (text) => `POST /topics/${text} HTTP/1.1\r\nHost: localhost\r\nContent-Type: ${text}\r\n`
+      + 'Content-Length: 1\r\nConnection: close\r\n\r\nx',
+    (text) => handshake('/topics/a', { 'Sec-WebSocket-Version': text }),
+    (text) => handshake('/topics/a', { 'Sec-WebSocket-Key': text }),
+    (text) => handshake('/topics/a%20', { 'Sec-WebSocket-Protocol': text, 'Sec-WebSocket-Extensions': text }),
+  ];
+  await check('no answer has a header line that a client made, and none is a script', async () => {
+    for (const [i, place] of places.entries()) {
+      for (const text of SPLITTERS) {
+        const wire = await Wire.open(server.port);
+        wire.send(Buffer.from(place(text), 'latin1'));
+        const received = (await wire.untilEnd()).toString('latin1');
+        wire.close();
+        const head = received.slice(0, received.indexOf('\r\n\r\n'));
+        assert.notEqual(head, '', `place ${i} of ${text} is answered`);
+        for (const line of head.split('\r\n')) {
+          assert.ok(ANSWER_LINES.some((known) => known.test(line)), `place ${i} of ${text}: ${line}`);
+        }
+        assert.match(head, /^X-Content-Type-Options: nosniff$/m, `place ${i} of ${text}`);
+        assert.doesNotMatch(head, /evil/i, `place ${i} of ${text}`);
+        assert.doesNotMatch(received.slice(head.length), /evil\(/, 'no callback');
+      }
+    }
+  });
+}
+
+/* Names that strangers choose make no series: neither topics nor paths, nor anything of a header. */
+async function cardinality(server) {
+  const series = async () => (await curl(`${server.url}/metrics`)).body.toString().split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#')).map((line) => line.replace(/ \S+$/, ''));
+  await check('what clients say makes no series of /metrics', async () => {
+    const before = await series();
+    for (let i = 0; i < 300; i += 1) {
+      const more = [`User-Agent: agent-${i}`, `Origin: http://origin-${i}`, 'Connection: close'];
+      await ask(server, get(`/path-${i}?q=${i}`, ...more));
+      await ask(server, `POST /topics/series-${i} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n`
+        + 'Connection: close\r\n\r\nx');
+    }
+    assert.deepEqual(await series(), before);
+    assert.ok(before.length > 20 && before.length < 2000, `${before.length} series`);
+    assert.equal(new Set(before).size, before.length, 'each is there once');
+  });
+}
+
 /* RFC 6454: an origin is a scheme, a host and a port; all of it counts. */
 async function origins(server) {
   const { port } = server;
@@ -323,10 +414,12 @@ async function page(server) {
       assert.ok(!/\d/.test(headers.server ?? ''), 'no version is told');
     });
   }
-  await check('no path leads around the table of files', async () => {
+  await check(`no path of ${TRAVERSALS.length} leads around the table of files`, async () => {
+    assert.ok(TRAVERSALS.length >= 200);
     for (const path of TRAVERSALS) {
-      const { status } = await curl('--path-as-is', `${server.url}${path}`);
-      assert.ok(status === 404 || status === 400, `${path} answers ${status}`);
+      const answer = await ask(server, `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+      assert.equal(answer.status, 404, path);
+      assert.equal(answer.headers['content-type'], 'text/plain; charset=utf-8', path);
     }
   });
   await check('/demo.json is not there without --demo', async () => {
@@ -364,6 +457,8 @@ run(async () => {
     await health(server);
     await publishing(server);
     await badRequests(server);
+    await splitting(server);
+    await cardinality(server);
     await origins(server);
     await page(server);
     await check('after all that the server stops with 0', async () => {

@@ -71,20 +71,28 @@ async function eventSource(browser, server) {
   });
 }
 
-async function restart(browser) {
-  await check('EventSource is told of the reset when the server was started again, and goes on', async () => {
+async function restart(browser, engine) {
+  await check(`${engine}: EventSource is told of the reset when the server was started again, and goes on`, async () => {
     const listenAt = `127.0.0.1:${await freePort()}`;
-    let server = await startServer(['serve'], { listen: listenAt });
+    const serve = ['serve', '--engine', engine];
+    let server = await startServer(serve, { listen: listenAt });
     const relay = await startRelay(server.port);
     const page = await openPage(browser, relay.url);
-    await publish(server, 'again', 'before');
+    const before = await publish(server, 'again', 'before');
     await listen(page, 'again');
     await eventually('it came', () => page.evaluate(() => window.got.length === 1));
     assert.equal(await server.stop(), 0);
-    server = await startServer(['serve'], { listen: listenAt });
+    server = await startServer(serve, { listen: listenAt });
     const { epoch } = await publish(server, 'again', 'after');
+    assert.notEqual(epoch, before.epoch);
     await eventually('it has come back', () => page.evaluate(() => window.got.length === 2));
-    assert.deepEqual(await page.evaluate(() => window.got), ['before', 'after']);
+    await publish(server, 'again', 'and on');
+    await eventually('it goes on', () => page.evaluate(() => window.got.length === 3));
+    /* A second cut: it now has a position of the new epoch, which is no reset. */
+    relay.cut();
+    await publish(server, 'again', 'and on and on');
+    await eventually('it goes on from there', () => page.evaluate(() => window.got.length === 4));
+    assert.deepEqual(await page.evaluate(() => window.got), ['before', 'after', 'and on', 'and on and on']);
     assert.deepEqual(await page.evaluate(() => window.resets), [{ topic: 'again', epoch, offset: 0 }]);
     await page.close();
     assert.equal(await server.stop(), 0);
@@ -166,6 +174,7 @@ async function behindNginx(browser, server) {
     assertComplete(pollGot);
     if (page !== null) {
       assertComplete(await page.evaluate(() => window.got));
+      assert.deepEqual(await page.evaluate(() => window.resets), []);
       await page.close();
     }
   });
@@ -250,6 +259,7 @@ await run(async () => {
     const server = await startServer(['serve', '--engine', engine, '--history', '1000']);
     if (browser !== null) {
       await eventSource(browser, server);
+      await restart(browser, engine);
     }
     if (nginxMissing() === null) {
       await behindNginx(browser, server);
@@ -261,8 +271,5 @@ await run(async () => {
     await check(`${engine}: it stops with all of them connected`, async () => {
       assert.equal(await server.stop(), 0);
     });
-  }
-  if (browser !== null) {
-    await restart(browser);
   }
 });

@@ -8,50 +8,26 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "fuzz/target.h"
 #include "proto/http1.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 typedef ssize_t parse_function(struct fw_http_head *head, const uint8_t *in, size_t in_bytes);
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool fact, const char *what)
-{
-    if (fact)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 /* Shows the first `some` octets in a block of their own. */
 static ssize_t show(parse_function *parse, struct fw_http_head *head, const uint8_t *data,
                     size_t some)
 {
-    uint8_t *copy = malloc(some > 0 ? some : 1);
-    require(copy != NULL, "memory");
-    memcpy(copy, data, some);
+    uint8_t *copy = block_of(data, some);
     ssize_t result = parse(head, copy, some);
     free(copy);
     return result;
-}
-
-static uint32_t hash(const uint8_t *data, size_t size)
-{
-    uint32_t value = 2166136261u;
-    for (size_t i = 0; i < size; i++)
-        value = (value ^ data[i]) * 16777619u;
-    return value;
 }
 
 /* Pieces of 1 to `piece_max` octets, until there is a result. */
 static ssize_t parse_cut(parse_function *parse, struct fw_http_head *head, const uint8_t *data,
                          size_t size, size_t piece_max)
 {
-    uint32_t seed = hash(data, size);
+    uint32_t seed = hash_of(data, size);
     ssize_t result = 0;
     fw_http_head_init(head);
     for (size_t some = 0; result == 0 && some < size;) {
@@ -122,7 +98,7 @@ static void fuzz(parse_function *parse, bool request, const uint8_t *data, size_
     struct fw_http_head whole, cut;
     fw_http_head_init(&whole);
     ssize_t result = show(parse, &whole, data, size);
-    require(result == parse_cut(parse, &cut, data, size, 1 + hash(data, size) % 100), "cut");
+    require(result == parse_cut(parse, &cut, data, size, 1 + hash_of(data, size) % 100), "cut");
     if (size > 0)
         require_same(&whole, &cut);
     if (size <= 256)

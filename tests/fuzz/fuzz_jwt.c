@@ -7,26 +7,14 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "fuzz/target.h"
 #include "access/token.h"
 #include "base/base64url.h"
 #include "base/mem.h"
 
 #include <fanwire/status.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define NOW_S 1700000000u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool fact, const char *what)
-{
-    if (fact)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 static struct fw_key *signer(void)
 {

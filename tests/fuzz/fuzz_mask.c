@@ -16,6 +16,7 @@
 #include "fuzz/target.h"
 #include "proto/cpu.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 #include "support/simd_reference.h"
 
 #define HEAD_BYTES        7
@@ -93,7 +94,7 @@ static void check_pieces(mask_function *mask, const struct input *input)
     uint8_t *at = guard_buf_at_end(&in_guard, input->payload, input->bytes);
     uint32_t key = key_at(input->key, 0);
     for (size_t from = 0; from < input->bytes;) {
-        size_t count = (size_t)(reference_random(&seed) >> 32) % PIECE_BYTES_MAX;
+        size_t count = (size_t)(random_next(&seed) >> 32) % PIECE_BYTES_MAX;
         count = input->bytes - from < count ? input->bytes - from : count;
         key = mask(at + from, at + from, count, key);
         from += count;

@@ -6,22 +6,8 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "fuzz/target.h"
 #include "proto/proxy_header.h"
-
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool fact, const char *what)
-{
-    if (fact)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 /* returns      octets of the header, 0 or an error */
 static ssize_t read_pieces(const uint8_t *data, size_t size, size_t piece,

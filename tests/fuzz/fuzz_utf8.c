@@ -16,6 +16,7 @@
 #include "proto/cpu.h"
 #include "proto/utf8.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 #include "support/simd_reference.h"
 
 #define TEXT_BYTES_MAX  4096
@@ -94,7 +95,7 @@ static void check_pieces(check_function *check, const uint8_t *text, size_t byte
 {
     uint32_t state = FW_UTF8_START;
     for (size_t from = 0; from < bytes;) {
-        size_t count = 1 + (size_t)(reference_random(&seed) >> 32) % PIECE_BYTES_MAX;
+        size_t count = 1 + (size_t)(random_next(&seed) >> 32) % PIECE_BYTES_MAX;
         size_t to = bytes - from < count ? bytes : from + count;
         const uint8_t *at = place(text + from, to - from, AT_END, 0);
         if (!check_piece(check, &state, text, from, to, verdict, at))

@@ -8,26 +8,12 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "fuzz/target.h"
 #include "fanwire/status.h"
 #include "proto/ws_handshake.h"
 
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #define PROTOCOL   "feed.v1"
 #define EXTENSIONS "permessage-deflate; server_no_context_takeover"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool fact, const char *what)
-{
-    if (fact)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 /* The answer may hold nothing but these lines, in this order. */
 static void require_answer(const char *accept, const char *protocol, const char *out, size_t bytes)

@@ -6,23 +6,9 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "fuzz/target.h"
 #include "proto/ws_handshake.h"
 #include "proto/ws_url.h"
-
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool fact, const char *what)
-{
-    if (fact)
-        return;
-    fprintf(stderr, "broken: %s\n", what);
-    abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

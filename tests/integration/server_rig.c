@@ -214,6 +214,19 @@ void server_init(struct server *server, enum fw_engine_choice engine)
     server->options.tls_self_signed = server_speaks_tls();
 }
 
+void server_show(struct server *server, const struct tls_files *first,
+                 const struct tls_files *second)
+{
+    const struct tls_files *files[] = {first, second, NULL};
+    for (size_t i = 0; i < 3; i++) {
+        server->tls_certificates[i] = files[i] == NULL ? NULL : files[i]->certificate;
+        server->tls_keys[i] = files[i] == NULL ? NULL : files[i]->key;
+    }
+    server->options.tls_self_signed = false;
+    server->options.tls_cert_files = server->tls_certificates;
+    server->options.tls_key_files = server->tls_keys;
+}
+
 void server_start(struct server *server)
 {
     int result = fw_server_create(&server->options, &server->server);

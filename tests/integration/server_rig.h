@@ -83,6 +83,8 @@ struct server {
     fw_server *server;
     struct fw_server_options options;
     const char *address; /* of the first listener */
+    const char *tls_certificates[3];
+    const char *tls_keys[3];
 
     pthread_mutex_t lock; /* of what is below */
     char log[SERVER_LOG_BYTES];
@@ -112,6 +114,10 @@ bool server_speaks_tls(void);
 
 /* Options of the program above, one worker, on an engine; to be changed before server_start. */
 void server_init(struct server *server, enum fw_engine_choice engine);
+
+/* Options of certificates to show, instead of a throw-away one; `second` may be NULL. */
+void server_show(struct server *server, const struct tls_files *first,
+                 const struct tls_files *second);
 
 /* Creates, listens on a free port of 127.0.0.1, starts. */
 void server_start(struct server *server);

@@ -21,20 +21,24 @@
 static void start_server(struct server *server, enum fw_engine_choice engine,
                          const struct tls_files *files, const char *client_ca)
 {
-    const char *const certificates[] = {files->certificate, NULL};
-    const char *const keys[] = {files->key, NULL};
     server_init(server, engine);
-    server->options.tls_cert_files = certificates;
-    server->options.tls_key_files = keys;
+    server_show(server, files, NULL);
     server->options.tls_client_ca_file = client_ca;
     server_start(server);
-    server->options.tls_cert_files = NULL;
-    server->options.tls_key_files = NULL;
 }
 
 static const char *port_of(const struct server *server)
 {
     return strrchr(server->address, ':') + 1;
+}
+
+/* A client that believes this CA's certificates; NULL: anybody's. */
+static void start_caller(struct caller *caller, enum fw_engine_choice engine, const char *ca)
+{
+    caller_init(caller, engine);
+    caller->options.tls_ca_file = ca;
+    caller->options.tls_insecure = ca == NULL;
+    caller_start(caller);
 }
 
 static void aim(struct caller *caller, const char *host, const char *port)
@@ -67,9 +71,7 @@ SERVER_TEST(client_tls, believes_a_certificate_of_its_ca_for_the_urls_host, 60)
     tls_files_make(&ca, "the CA", NULL);
     tls_files_make(&files, "localhost", &ca);
     start_server(&server, engine, &files, NULL);
-    caller_init(&caller, engine);
-    caller.options.tls_ca_file = ca.certificate;
-    caller_start(&caller);
+    start_caller(&caller, engine, ca.certificate);
     aim(&caller, "localhost", port_of(&server));
     cr_assert_eq(try_once(&caller), 0);
     aim(&caller, "127.0.0.1", port_of(&server));
@@ -109,9 +111,7 @@ SERVER_TEST(client_tls, says_why_it_does_not_believe_a_certificate, 60)
         struct server server;
         struct caller caller;
         start_server(&server, engine, cases[i].files, NULL);
-        caller_init(&caller, engine);
-        caller.options.tls_ca_file = ca.certificate;
-        caller_start(&caller);
+        start_caller(&caller, engine, ca.certificate);
         aim(&caller, "localhost", port_of(&server));
         int status = try_once(&caller);
         cr_assert_eq(status, cases[i].status, "%s: %s", cases[i].sentence, fw_status_text(status));
@@ -151,9 +151,7 @@ SERVER_TEST(client_tls, believes_anybody_when_it_is_told_to_and_says_so, 60)
     struct tls_files files;
     tls_files_make_between(&files, "elsewhere.test", NULL, -7200, -3600);
     start_server(&server, engine, &files, NULL);
-    caller_init(&caller, engine);
-    caller.options.tls_insecure = true;
-    caller_start(&caller);
+    start_caller(&caller, engine, NULL);
     cr_assert(caller_logged(&caller, "the server's certificate is not checked"));
     aim(&caller, "localhost", port_of(&server));
     cr_assert_eq(try_once(&caller), 0);
@@ -259,9 +257,7 @@ SERVER_TEST(client_tls, tells_of_a_server_that_speaks_plainly, 60)
     struct caller caller;
     server_init(&server, engine);
     server_start(&server);
-    caller_init(&caller, engine);
-    caller.options.tls_insecure = true;
-    caller_start(&caller);
+    start_caller(&caller, engine, NULL);
     aim(&caller, "127.0.0.1", port_of(&server));
     int status = try_once(&caller);
     cr_assert_eq(status, FW_ERR_TLS_NOT_TLS, "%s", fw_status_text(status));
@@ -321,9 +317,7 @@ SERVER_TEST(client_tls, tells_of_a_server_that_goes_in_the_middle_of_its_handsha
     char port[8];
     ender.listener = listen_somewhere(port);
     pthread_create(&thread, NULL, end_them, &ender);
-    caller_init(&caller, engine);
-    caller.options.tls_insecure = true;
-    caller_start(&caller);
+    start_caller(&caller, engine, NULL);
     aim(&caller, "127.0.0.1", port);
     for (unsigned i = 0; i < ender.rounds; i++) {
         int status = try_once(&caller);
@@ -433,9 +427,7 @@ SERVER_TEST(client_tls, asks_a_server_of_openssls_for_its_name_and_protocol, 60)
     unsigned served = 0;
     tls_files_make(&files, "localhost", NULL);
     foreign_start(&foreign, &files, port);
-    caller_init(&caller, engine);
-    caller.options.tls_ca_file = files.certificate;
-    caller_start(&caller);
+    start_caller(&caller, engine, files.certificate);
     for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
         SSL_CTX_set_max_proto_version(foreign.context, version);
         SSL_CTX_set_min_proto_version(foreign.context, version);
@@ -469,9 +461,7 @@ SERVER_TEST(client_tls, has_no_version_in_common_with_an_old_server, 60)
     SSL_CTX_set_min_proto_version(foreign.context, TLS1_VERSION);
     SSL_CTX_set_max_proto_version(foreign.context, TLS1_1_VERSION);
     SSL_CTX_set_cipher_list(foreign.context, "DEFAULT@SECLEVEL=0");
-    caller_init(&caller, engine);
-    caller.options.tls_insecure = true;
-    caller_start(&caller);
+    start_caller(&caller, engine, NULL);
     aim(&caller, "127.0.0.1", port);
     int status = try_once(&caller);
     cr_assert(status == FW_ERR_TLS_VERSION || status == FW_ERR_TLS_ALERT, "%s",

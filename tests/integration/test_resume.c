@@ -10,6 +10,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "integration/server_rig.h"
+#include "support/random.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -61,10 +62,7 @@ static void must(bool fact, const char *what, const struct actor *actor)
 
 static uint32_t next_random(struct actor *actor, uint32_t bound)
 {
-    actor->random ^= actor->random << 13;
-    actor->random ^= actor->random >> 7;
-    actor->random ^= actor->random << 17;
-    return (uint32_t)(actor->random >> 33) % bound;
+    return (uint32_t)random_below(&actor->random, bound);
 }
 
 /* ---- publishers ------------------------------------------------------------------------------ */

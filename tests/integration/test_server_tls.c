@@ -26,25 +26,6 @@ static struct fw_server_stats stats_of(struct server *server)
     return stats;
 }
 
-/* Files for the options, as lists. */
-struct served {
-    const char *certs[3];
-    const char *keys[3];
-};
-
-static void serve_files(struct server *server, struct served *served, const struct tls_files *first,
-                        const struct tls_files *second)
-{
-    *served = (struct served){.certs = {first->certificate}, .keys = {first->key}};
-    if (second != NULL) {
-        served->certs[1] = second->certificate;
-        served->keys[1] = second->key;
-    }
-    server->options.tls_self_signed = false;
-    server->options.tls_cert_files = served->certs;
-    server->options.tls_key_files = served->keys;
-}
-
 static void echo(struct ws_client *client, const char *text)
 {
     cr_assert(ws_client_text(client, text));
@@ -89,11 +70,10 @@ Test(tls_options, refuse_a_key_that_others_may_read, .timeout = 60)
 {
     struct server server;
     struct tls_files files;
-    struct served served;
     tls_files_make(&files, "one.test", NULL);
     chmod(files.key, 0644);
     server_init(&server, FW_USE_EPOLL);
-    serve_files(&server, &served, &files, NULL);
+    server_show(&server, &files, NULL);
     cr_assert_eq(fw_server_create(&server.options, &server.server), FW_ERR_TLS_KEY_EXPOSED);
     cr_assert(server_logged(&server, files.key), "%s", server.log);
 }
@@ -103,12 +83,11 @@ Test(tls_options, refuse_a_key_of_another_certificate, .timeout = 60)
     struct server server;
     struct tls_files one;
     struct tls_files two;
-    struct served served;
     tls_files_make(&one, "one.test", NULL);
     tls_files_make(&two, "two.test", NULL);
     server_init(&server, FW_USE_EPOLL);
-    serve_files(&server, &served, &one, NULL);
-    served.keys[0] = two.key;
+    server_show(&server, &one, NULL);
+    server.tls_keys[0] = two.key;
     cr_assert_eq(fw_server_create(&server.options, &server.server), FW_ERR_TLS_KEY_MISMATCH);
     cr_assert(server_logged(&server, one.certificate), "%s", server.log);
 }
@@ -148,11 +127,10 @@ SERVER_TEST_TLS(server_tls, shows_the_certificate_for_the_name_that_is_asked_for
     struct server server;
     struct tls_files one;
     struct tls_files two;
-    struct served served;
     tls_files_make(&one, "one.test", NULL);
     tls_files_make(&two, "two.test", NULL);
     server_init(&server, engine);
-    serve_files(&server, &served, &one, &two);
+    server_show(&server, &one, &two);
     server_start(&server);
     expect_shown(&server, "two.test", "two.test");
     expect_shown(&server, "one.test", "one.test");
@@ -168,13 +146,12 @@ SERVER_TEST_TLS(server_tls, reloads_certificates_under_load_and_drops_nobody, 12
     struct server server;
     struct tls_files now;
     struct tls_files next;
-    struct served served;
     struct ws_client clients[LOADED];
     tls_files_make(&now, "before.test", NULL);
     tls_files_make(&next, "after.test", NULL);
     server_init(&server, engine);
     server.options.workers = 2;
-    serve_files(&server, &served, &now, NULL);
+    server_show(&server, &now, NULL);
     server_start(&server);
     for (size_t i = 0; i < LOADED; i++)
         clients[i] = server_client(&server, "/room");
@@ -204,11 +181,10 @@ SERVER_TEST_TLS(server_tls, keeps_its_certificates_when_the_new_ones_are_wrong, 
     struct server server;
     struct tls_files now;
     struct tls_files other;
-    struct served served;
     tls_files_make(&now, "good.test", NULL);
     tls_files_make(&other, "other.test", NULL);
     server_init(&server, engine);
-    serve_files(&server, &served, &now, NULL);
+    server_show(&server, &now, NULL);
     server_start(&server);
     cr_assert_eq(rename(other.certificate, now.certificate), 0); /* not its key */
     cr_assert_eq(fw_server_reload_tls(server.server), FW_ERR_TLS_KEY_MISMATCH);
@@ -295,14 +271,13 @@ SERVER_TEST_TLS(server_tls, demands_client_certificates_and_hands_on_their_subje
     struct tls_files ca;
     struct tls_files client_files;
     struct tls_files stranger;
-    struct served served;
     SSL_CTX *context = tls_layer_context();
     tls_files_make(&own, "server.test", NULL);
     tls_files_make(&ca, "ca.test", NULL);
     tls_files_make(&client_files, "alice", &ca);
     tls_files_make(&stranger, "mallory", NULL);
     server_init(&server, engine);
-    serve_files(&server, &served, &own, NULL);
+    server_show(&server, &own, NULL);
     server.options.tls_client_ca_file = ca.certificate;
     look_only(&server);
     server_start(&server);

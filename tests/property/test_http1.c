@@ -12,32 +12,18 @@
 #include "fanwire/status.h"
 #include "proto/http1.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#define INPUT_BYTES_MAX 1024
-#define MUTATIONS       20000
+#define MUTATIONS 20000
 
 typedef ssize_t parse_function(struct fw_http_head *head, const uint8_t *in, size_t in_bytes);
 
-static struct guard_buf guards[2];
-
-static void set_up(void)
-{
-    guard_buf_init(&guards[0], INPUT_BYTES_MAX);
-    guard_buf_init(&guards[1], INPUT_BYTES_MAX);
-}
-
-static void tear_down(void)
-{
-    guard_buf_clear(&guards[0]);
-    guard_buf_clear(&guards[1]);
-}
-
-TestSuite(http1_property, .init = set_up, .fini = tear_down);
+TestSuite(http1_property, .init = guard_pair_init, .fini = guard_pair_clear);
 
 static const char *const requests[] = {
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -66,21 +52,11 @@ static const char *const responses[] = {
     "HTTP/1.1 200\r\n\r\n",
 };
 
-/* The generator of Marsaglia's xorshift64*: the failing seed is all that a report needs. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1du;
-}
-
 /* Shows `bytes` octets to the parser, in the page that the last call did not use. */
 static ssize_t show(parse_function *parse, struct fw_http_head *head, const void *text,
                     size_t bytes)
 {
-    static unsigned turn;
-    return parse(head, guard_buf_at_end(&guards[turn++ % 2], text, bytes), bytes);
+    return parse(head, guard_pair_show(text, bytes), bytes);
 }
 
 static bool same(const struct fw_http_head *a, const struct fw_http_head *b)
@@ -161,15 +137,15 @@ Test(http1_property, a_response_is_the_same_cut_anywhere)
 static size_t mutate(uint64_t *random, char *text, size_t bytes)
 {
     static const char octets[] = "\r\n\t :,;=/?\"#[]\0\x7f\x80\xffHGc01.-";
-    size_t changes = next_random(random) % 3 + 1;
+    size_t changes = random_next(random) % 3 + 1;
     for (size_t i = 0; i < changes && bytes > 1; i++) {
-        size_t at = next_random(random) % bytes;
-        switch (next_random(random) % 4) {
+        size_t at = random_next(random) % bytes;
+        switch (random_next(random) % 4) {
         case 0:
-            text[at] = octets[next_random(random) % sizeof octets];
+            text[at] = octets[random_next(random) % sizeof octets];
             break;
         case 1:
-            text[at] = (char)next_random(random);
+            text[at] = (char)random_next(random);
             break;
         case 2:
             memmove(text + at, text + at + 1, --bytes - at);
@@ -189,12 +165,12 @@ static void expect_random_cuts_agree(parse_function *parse, uint64_t *random, co
     struct fw_http_head whole;
     struct fw_http_head cut;
     ssize_t expected = parse_once(parse, &whole, text, bytes);
-    size_t piece_max = next_random(random) % 64 + 1;
+    size_t piece_max = random_next(random) % 64 + 1;
     size_t some = 0;
     ssize_t result = 0;
     fw_http_head_init(&cut);
     while (result == 0 && some < bytes) {
-        some += next_random(random) % piece_max + 1;
+        some += random_next(random) % piece_max + 1;
         some = some < bytes ? some : bytes;
         result = show(parse, &cut, text, some);
     }
@@ -208,10 +184,10 @@ Test(http1_property, a_mutated_head_is_the_same_cut_at_random)
     unsigned accepted = 0;
     for (unsigned seed = 1; seed <= MUTATIONS; seed++) {
         uint64_t random = seed * 0x9e3779b97f4a7c15u;
-        char text[INPUT_BYTES_MAX];
-        bool request = next_random(&random) % 4 != 0;
-        const char *from = request ? requests[next_random(&random) % COUNT(requests)]
-                                   : responses[next_random(&random) % COUNT(responses)];
+        char text[GUARD_PAIR_BYTES_MAX];
+        bool request = random_next(&random) % 4 != 0;
+        const char *from = request ? requests[random_next(&random) % COUNT(requests)]
+                                   : responses[random_next(&random) % COUNT(responses)];
         strcpy(text, from);
         size_t bytes = mutate(&random, text, strlen(from));
         parse_function *parse = request ? fw_http_request_parse : fw_http_response_parse;

@@ -9,6 +9,7 @@
  */
 #include "proto/proxy_header.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 
 #include <criterion/criterion.h>
 #include <fanwire/status.h>
@@ -17,30 +18,7 @@
 #define INPUT_BYTES_MAX 512
 #define ROUNDS          4000
 
-static struct guard_buf guards[2];
-
-static void set_up(void)
-{
-    guard_buf_init(&guards[0], INPUT_BYTES_MAX);
-    guard_buf_init(&guards[1], INPUT_BYTES_MAX);
-}
-
-static void tear_down(void)
-{
-    guard_buf_clear(&guards[0]);
-    guard_buf_clear(&guards[1]);
-}
-
-TestSuite(proxy_header_property, .init = set_up, .fini = tear_down);
-
-/* The generator of Marsaglia's xorshift64*. */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return *state * 0x2545f4914f6cdd1du;
-}
+TestSuite(proxy_header_property, .init = guard_pair_init, .fini = guard_pair_clear);
 
 struct result {
     ssize_t bytes; /* of the header; 0: not whole; or a status */
@@ -102,11 +80,10 @@ static struct result read_cut(const uint8_t *in, size_t count, size_t cut)
 {
     struct fw_proxy_decoder decoder = {.left = 0};
     struct result result = {.bytes = 0};
-    static unsigned turn;
     for (size_t at = 0; at < count;) {
         size_t piece = cut == 0 ? 1 : at < cut ? cut : count - at;
-        ssize_t taken = fw_proxy_decode(
-            &decoder, guard_buf_at_end(&guards[turn++ % 2], in + at, piece), piece, &result.client);
+        ssize_t taken =
+            fw_proxy_decode(&decoder, guard_pair_show(in + at, piece), piece, &result.client);
         if (taken < 0)
             return (struct result){.bytes = taken};
         if (taken > 0) {
@@ -130,39 +107,39 @@ static bool same(const struct result *a, const struct result *b)
 static size_t make(uint64_t *state, uint8_t out[INPUT_BYTES_MAX])
 {
     static const uint8_t families[] = {0x00, 0x11, 0x11, 0x11, 0x21, 0x21, 0x31, 0x12};
-    uint8_t family = families[next_random(state) % sizeof families];
+    uint8_t family = families[random_next(state) % sizeof families];
     size_t length = family == 0x11 ? 12 : family == 0x21 ? 36 : family == 0x31 ? 216 : 4;
     for (size_t i = 0; i < INPUT_BYTES_MAX; i++)
-        out[i] = (uint8_t)next_random(state);
+        out[i] = (uint8_t)random_next(state);
     memcpy(out, "\r\n\r\n\0\r\nQUIT\n", 12);
-    out[12] = next_random(state) % 8 == 0 ? 0x20 : 0x21;
+    out[12] = random_next(state) % 8 == 0 ? 0x20 : 0x21;
     out[13] = family;
-    for (uint64_t tlvs = next_random(state) % 4; tlvs > 0; tlvs--) {
-        size_t value = (size_t)(next_random(state) % 20);
+    for (uint64_t tlvs = random_next(state) % 4; tlvs > 0; tlvs--) {
+        size_t value = (size_t)(random_next(state) % 20);
         out[16 + length + 1] = 0;
         out[16 + length + 2] = (uint8_t)value;
         length += 3 + value;
     }
-    if (out[12] == 0x20 && next_random(state) % 2 == 0) /* of LOCAL any length is good */
-        length = (size_t)(next_random(state) % 40);
+    if (out[12] == 0x20 && random_next(state) % 2 == 0) /* of LOCAL any length is good */
+        length = (size_t)(random_next(state) % 40);
     out[14] = (uint8_t)(length >> 8);
     out[15] = (uint8_t)length;
-    return 16 + length + (size_t)(next_random(state) % 9);
+    return 16 + length + (size_t)(random_next(state) % 9);
 }
 
 static void mutate(uint64_t *state, uint8_t *bytes, size_t *count)
 {
-    switch (next_random(state) % 4) {
+    switch (random_next(state) % 4) {
     case 0:
         return;
     case 1:
-        bytes[next_random(state) % 16] ^= (uint8_t)(1u << next_random(state) % 8);
+        bytes[random_next(state) % 16] ^= (uint8_t)(1u << random_next(state) % 8);
         return;
     case 2:
-        bytes[next_random(state) % *count] = (uint8_t)next_random(state);
+        bytes[random_next(state) % *count] = (uint8_t)random_next(state);
         return;
     default:
-        *count = (size_t)(next_random(state) % *count) + 1;
+        *count = (size_t)(random_next(state) % *count) + 1;
         return;
     }
 }

@@ -11,6 +11,7 @@
 #include "proto/mask.h"
 #include "proto/utf8.h"
 #include "support/guard_buf.h"
+#include "support/random.h"
 #include "support/simd_reference.h"
 
 #include <criterion/criterion.h>
@@ -53,7 +54,7 @@ static void rotate(uint8_t out[4], const uint8_t key[4], size_t bytes)
 static void fill_random(uint64_t *seed, uint8_t *out, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i++)
-        out[i] = (uint8_t)(reference_random(seed) >> 56);
+        out[i] = (uint8_t)(random_next(seed) >> 56);
 }
 
 #define ARENA_BYTES (MARGIN_BYTES + ALIGNMENT_MAX + LENGTH_MAX + MARGIN_BYTES)
@@ -158,7 +159,7 @@ Test(mask_kernels, mask_random_pieces_as_they_mask_the_whole)
         for (size_t round = 0; round < 20; round++) {
             uint32_t next = key_of(key);
             for (size_t at = 0; at < sizeof in;) {
-                size_t bytes = (size_t)(reference_random(&seed) >> 32) % (64u << round % 10);
+                size_t bytes = (size_t)(random_next(&seed) >> 32) % (64u << round % 10);
                 bytes = bytes < sizeof in - at ? bytes : sizeof in - at;
                 next = found[k].mask(out + at, in + at, bytes, next);
                 at += bytes;
@@ -219,7 +220,7 @@ static size_t mutate(uint64_t *seed, uint8_t *text, size_t bytes)
 {
     if (bytes == 0)
         return 0;
-    uint64_t random = reference_random(seed);
+    uint64_t random = random_next(seed);
     size_t at = (size_t)(random >> 32) % bytes;
     switch (random >> 8 & 7) {
     case 0:
@@ -251,7 +252,7 @@ Test(utf8_kernels, judge_random_and_spoiled_texts_as_the_reference_does)
     const struct fw_simd_variant *found = kernels(&count);
     size_t refused = 0;
     for (size_t round = 0; round < 200000; round++) {
-        uint64_t random = reference_random(&seed);
+        uint64_t random = random_next(&seed);
         size_t bytes = (size_t)(random >> 32) % (LENGTH_MAX + 1);
         uint8_t *in = arena + (random & ALIGNMENT_MAX);
         reference_text(&seed, 1 + (unsigned)(random >> 16 & 3), in, bytes);
@@ -306,7 +307,7 @@ Test(utf8_kernels, refuse_a_code_point_that_long_ascii_cuts_off)
 static void fill_runs(uint64_t *seed, uint8_t *out, size_t bytes)
 {
     for (size_t at = 0; at < bytes;) {
-        uint64_t random = reference_random(seed);
+        uint64_t random = random_next(seed);
         size_t run = (size_t)(random >> 32) % 400;
         run = run < bytes - at ? run : bytes - at;
         reference_text(seed, (random & 1) != 0 ? 1 : 1 + (unsigned)(random >> 8 & 3), out + at,
@@ -322,7 +323,7 @@ Test(utf8_kernels, judge_long_texts_of_ascii_and_other_runs)
     size_t count;
     const struct fw_simd_variant *found = kernels(&count);
     for (size_t round = 0; round < 5000; round++) {
-        size_t bytes = (size_t)(reference_random(&seed) >> 32) % sizeof in;
+        size_t bytes = (size_t)(random_next(&seed) >> 32) % sizeof in;
         fill_runs(&seed, in, bytes);
         bytes = mutate(&seed, in, bytes);
         struct reference_verdict right = reference_utf8(in, bytes);
@@ -410,7 +411,7 @@ Test(utf8_kernels, take_every_code_point_in_pieces_of_any_size)
     for (size_t k = 0; k < count; k++) {
         uint32_t state = FW_UTF8_START;
         for (size_t at = 0; at < bytes;) {
-            size_t piece = (size_t)(reference_random(&seed) >> 32) % 1000;
+            size_t piece = (size_t)(random_next(&seed) >> 32) % 1000;
             piece = piece < bytes - at ? piece : bytes - at;
             if (!found[k].utf8_check(&state, all + at, piece))
                 cr_assert(false, "%s: refuses the piece at %zu", found[k].name, at);

@@ -11,6 +11,7 @@
 #include "fanwire/status.h"
 #include "proto/ws_decoder.h"
 #include "proto/ws_frame.h"
+#include "support/random.h"
 #include "support/ws_stream.h"
 
 #include <criterion/criterion.h>
@@ -23,43 +24,30 @@
 #define PAYLOAD_BYTES_MAX 70000
 #define CUTS_MAX          64
 
-/* Random numbers (xorshift64*). */
-struct dice {
-    uint64_t state;
-};
-
-static uint64_t roll(struct dice *dice, uint64_t sides)
-{
-    dice->state ^= dice->state >> 12;
-    dice->state ^= dice->state << 25;
-    dice->state ^= dice->state >> 27;
-    return (dice->state * 0x2545f4914f6cdd1d >> 11) % sides;
-}
-
 /* Mostly short lengths, often at the edges of the length forms, sometimes long. */
-static size_t roll_length(struct dice *dice)
+static size_t roll_length(uint64_t *dice)
 {
     static const size_t edges[] = {0, 1, 2, 124, 125, 126, 127, 128, 65535, 65536};
-    switch (roll(dice, 12)) {
+    switch (random_below(dice, 12)) {
     case 0:
-        return edges[roll(dice, sizeof edges / sizeof *edges)];
+        return edges[random_below(dice, sizeof edges / sizeof *edges)];
     case 1:
-        return roll(dice, PAYLOAD_BYTES_MAX);
+        return random_below(dice, PAYLOAD_BYTES_MAX);
     case 2:
     case 3:
-        return roll(dice, 2000);
+        return random_below(dice, 2000);
     default:
-        return roll(dice, 60);
+        return random_below(dice, 60);
     }
 }
 
 /* Fills with valid UTF-8 of one to four octets a code point. */
-static void roll_text(struct dice *dice, uint8_t *text, size_t bytes)
+static void roll_text(uint64_t *dice, uint8_t *text, size_t bytes)
 {
     static const char *const points[] = {"a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
     size_t at = 0;
     while (at < bytes) {
-        size_t length = 1 + roll(dice, 8) % 4;
+        size_t length = 1 + random_below(dice, 8) % 4;
         if (length > bytes - at)
             length = 1;
         memcpy(text + at, points[length - 1], length);
@@ -69,7 +57,7 @@ static void roll_text(struct dice *dice, uint8_t *text, size_t bytes)
 
 /* A stream being made, beside the trace that it must give. */
 struct maker {
-    struct dice dice;
+    uint64_t dice;
     struct ws_stream stream;
     struct ws_trace expected;
     unsigned masked;
@@ -79,11 +67,12 @@ struct maker {
 
 static void make_control(struct maker *maker)
 {
-    bool ping = roll(&maker->dice, 2);
-    size_t bytes = roll(&maker->dice, 4) == 0 ? roll(&maker->dice, 126) : roll(&maker->dice, 8);
+    bool ping = random_below(&maker->dice, 2);
+    size_t bytes = random_below(&maker->dice, 4) == 0 ? random_below(&maker->dice, 126)
+                                                      : random_below(&maker->dice, 8);
     uint8_t payload[125];
     for (size_t i = 0; i < bytes; i++)
-        payload[i] = (uint8_t)roll(&maker->dice, 256);
+        payload[i] = (uint8_t)random_below(&maker->dice, 256);
     ws_stream_frame(&maker->stream,
                     WS_FIN | maker->masked | (ping ? (unsigned)FW_WS_PING : FW_WS_PONG), payload,
                     bytes);
@@ -97,27 +86,27 @@ static void make_control(struct maker *maker)
 /* One message in one to six frames, some of them empty, control frames between them. */
 static void make_message(struct maker *maker)
 {
-    struct dice *dice = &maker->dice;
-    bool text = roll(dice, 2);
-    bool compressed = maker->deflate && roll(dice, 2);
+    uint64_t *dice = &maker->dice;
+    bool text = random_below(dice, 2);
+    bool compressed = maker->deflate && random_below(dice, 2);
     size_t bytes = roll_length(dice);
-    size_t frames = roll(dice, 2) ? 1 : 1 + roll(dice, 6);
+    size_t frames = random_below(dice, 2) ? 1 : 1 + random_below(dice, 6);
     unsigned opcode = text ? FW_WS_TEXT : FW_WS_BINARY;
     if (text && !compressed)
         roll_text(dice, maker->payload, bytes);
     else
         for (size_t i = 0; i < bytes; i++)
-            maker->payload[i] = (uint8_t)roll(dice, 256);
+            maker->payload[i] = (uint8_t)random_below(dice, 256);
     size_t at = 0;
     for (size_t i = 0; i < frames; i++) {
         bool last = i + 1 == frames;
-        size_t piece = last ? bytes - at : roll(dice, bytes - at + 1);
+        size_t piece = last ? bytes - at : random_below(dice, bytes - at + 1);
         unsigned bits = (last ? WS_FIN : 0) | maker->masked;
         if (i == 0)
             bits |= opcode | (compressed ? FW_WS_RSV1 : 0);
         ws_stream_frame(&maker->stream, bits, maker->payload + at, piece);
         at += piece;
-        if (!last && roll(dice, 4) == 0)
+        if (!last && random_below(dice, 4) == 0)
             make_control(maker);
     }
     ws_trace_add(&maker->expected, &(struct fw_ws_event){.kind = FW_WS_MESSAGE,
@@ -131,12 +120,12 @@ static struct maker *make(uint64_t seed)
 {
     struct maker *maker = calloc(1, sizeof *maker);
     cr_assert_not_null(maker);
-    maker->dice.state = seed * 0x9e3779b97f4a7c15 + 1;
-    maker->masked = roll(&maker->dice, 2) ? WS_MASKED : 0;
-    maker->deflate = roll(&maker->dice, 2);
+    maker->dice = seed * 0x9e3779b97f4a7c15 + 1;
+    maker->masked = random_below(&maker->dice, 2) ? WS_MASKED : 0;
+    maker->deflate = random_below(&maker->dice, 2);
     ws_trace_init(&maker->expected);
-    for (size_t messages = 1 + roll(&maker->dice, MESSAGES_MAX); messages > 0; messages--) {
-        if (roll(&maker->dice, 5) == 0)
+    for (size_t messages = 1 + random_below(&maker->dice, MESSAGES_MAX); messages > 0; messages--) {
+        if (random_below(&maker->dice, 5) == 0)
             make_control(maker);
         make_message(maker);
     }
@@ -157,11 +146,11 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static size_t roll_cuts(struct dice *dice, size_t bytes, size_t cuts[CUTS_MAX])
+static size_t roll_cuts(uint64_t *dice, size_t bytes, size_t cuts[CUTS_MAX])
 {
-    size_t count = roll(dice, CUTS_MAX);
+    size_t count = random_below(dice, CUTS_MAX);
     for (size_t i = 0; i < count; i++)
-        cuts[i] = roll(dice, bytes + 1);
+        cuts[i] = random_below(dice, bytes + 1);
     qsort(cuts, count, sizeof *cuts, compare);
     return count;
 }
@@ -205,10 +194,10 @@ Test(ws_decoder_property, gives_the_same_events_for_damaged_streams_however_cut)
         struct maker *maker = make(seed);
         struct ws_stream *stream = &maker->stream;
         size_t near_start = stream->bytes_count < 200 ? stream->bytes_count : 200;
-        for (size_t damages = 1 + roll(&maker->dice, 3); damages > 0; damages--) {
-            size_t at =
-                roll(&maker->dice, roll(&maker->dice, 2) ? near_start : stream->bytes_count);
-            stream->bytes[at] ^= (uint8_t)(1 + roll(&maker->dice, 255));
+        for (size_t damages = 1 + random_below(&maker->dice, 3); damages > 0; damages--) {
+            size_t at = random_below(
+                &maker->dice, random_below(&maker->dice, 2) ? near_start : stream->bytes_count);
+            stream->bytes[at] ^= (uint8_t)(1 + random_below(&maker->dice, 255));
         }
         struct fw_ws_rules rules = {.message_bytes_max = PAYLOAD_BYTES_MAX,
                                     .fragments_max = 6,

@@ -11,6 +11,7 @@
  */
 #include "fanwire/status.h"
 #include "proto/ws_deflate.h"
+#include "support/random.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -21,54 +22,43 @@
 #define MESSAGE_BYTES_MAX   70000
 #define DAMAGES_COUNT       3000
 
-/* Random numbers (xorshift64*). */
-struct dice {
-    uint64_t state;
-};
-
-static uint64_t roll(struct dice *dice, uint64_t sides)
+static uint64_t dice_of(uint64_t seed)
 {
-    dice->state ^= dice->state >> 12;
-    dice->state ^= dice->state << 25;
-    dice->state ^= dice->state >> 27;
-    return (dice->state * 0x2545f4914f6cdd1d >> 11) % sides;
-}
-
-static struct dice dice_of(uint64_t seed)
-{
-    return (struct dice){(seed + 1) * 0x9e3779b97f4a7c15};
+    return (seed + 1) * 0x9e3779b97f4a7c15;
 }
 
 /* Mostly short, sometimes long, often around where a message is packed another way. */
-static size_t roll_length(struct dice *dice)
+static size_t roll_length(uint64_t *dice)
 {
     static const size_t edges[] = {0,     1,     2,     3,     255,   256,   257,   511,  512,
                                    16383, 16384, 16385, 32767, 32768, 32769, 65535, 65536};
-    switch (roll(dice, 8)) {
+    switch (random_below(dice, 8)) {
     case 0:
-        return edges[roll(dice, sizeof edges / sizeof *edges)];
+        return edges[random_below(dice, sizeof edges / sizeof *edges)];
     case 1:
-        return roll(dice, MESSAGE_BYTES_MAX);
+        return random_below(dice, MESSAGE_BYTES_MAX);
     case 2:
     case 3:
-        return roll(dice, 5000);
+        return random_below(dice, 5000);
     default:
-        return roll(dice, 300);
+        return random_below(dice, 300);
     }
 }
 
 /* Fills with text of a few words, noise, one octet, or any mixture of them. */
-static void roll_payload(struct dice *dice, uint8_t *out, size_t bytes)
+static void roll_payload(uint64_t *dice, uint8_t *out, size_t bytes)
 {
     static const char *const words[] = {"{\"price\":", "\"symbol\":", "ALDR", "0.25", "},", "the "};
-    uint64_t kind = roll(dice, 4);
+    uint64_t kind = random_below(dice, 4);
     size_t at = 0;
     while (at < bytes) {
-        const char *word = words[roll(dice, 6)];
+        const char *word = words[random_below(dice, 6)];
         size_t count = strlen(word);
-        uint64_t now = kind == 3 ? roll(dice, 3) : kind;
+        uint64_t now = kind == 3 ? random_below(dice, 3) : kind;
         for (size_t i = 0; i < count && at < bytes; i++)
-            out[at++] = now == 0 ? (uint8_t)word[i] : now == 1 ? (uint8_t)roll(dice, 256) : 'z';
+            out[at++] = now == 0   ? (uint8_t)word[i]
+                        : now == 1 ? (uint8_t)random_below(dice, 256)
+                                   : 'z';
     }
 }
 
@@ -76,15 +66,15 @@ static void roll_payload(struct dice *dice, uint8_t *out, size_t bytes)
  *
  * returns      as the last fw_ws_inflater_next
  */
-static ssize_t drain(struct dice *dice, struct fw_ws_inflater *inflater, uint8_t *out, size_t room,
+static ssize_t drain(uint64_t *dice, struct fw_ws_inflater *inflater, uint8_t *out, size_t room,
                      size_t *count_out)
 {
     static const size_t steps[] = {1, 3, 100, 4096, 16384, 100000};
-    size_t most = steps[roll(dice, room > 20000 ? 6 : 5)];
+    size_t most = steps[random_below(dice, room > 20000 ? 6 : 5)];
     ssize_t said;
     *count_out = 0;
     do {
-        size_t step = 1 + roll(dice, most);
+        size_t step = 1 + random_below(dice, most);
         size_t left = room - *count_out;
         said = fw_ws_inflater_next(inflater, out + *count_out, step < left ? step : left);
         if (said > 0)
@@ -93,10 +83,10 @@ static ssize_t drain(struct dice *dice, struct fw_ws_inflater *inflater, uint8_t
     return said;
 }
 
-static struct fw_ws_deflate roll_agreement(struct dice *dice)
+static struct fw_ws_deflate roll_agreement(uint64_t *dice)
 {
-    uint64_t takeovers = 1 + roll(dice, 3);
-    return (struct fw_ws_deflate){.own_bits = (uint8_t)(9 + roll(dice, 7)),
+    uint64_t takeovers = 1 + random_below(dice, 3);
+    return (struct fw_ws_deflate){.own_bits = (uint8_t)(9 + random_below(dice, 7)),
                                   .peer_bits = 15,
                                   .own_takeover = takeovers & 1,
                                   .peer_takeover = true};
@@ -108,7 +98,7 @@ static void converse(uint64_t seed, struct fw_ws_deflate_pool *pool)
     static uint8_t payload[MESSAGE_BYTES_MAX];
     static uint8_t packed[MESSAGE_BYTES_MAX * 2];
     static uint8_t out[MESSAGE_BYTES_MAX + 2];
-    struct dice dice = dice_of(seed);
+    uint64_t dice = dice_of(seed);
     struct fw_ws_deflate ours = roll_agreement(&dice);
     struct fw_ws_deflate theirs = {
         .own_bits = 15, .peer_bits = ours.own_bits, .peer_takeover = true};
@@ -117,14 +107,15 @@ static void converse(uint64_t seed, struct fw_ws_deflate_pool *pool)
     cr_assert(sender != NULL && receiver != NULL);
     struct fw_ws_inflater *inflater = fw_ws_deflate_context_inflater(receiver);
     bool fresh = false;
-    for (uint64_t i = roll(&dice, MESSAGES_MAX); i > 0; i--) {
+    for (uint64_t i = random_below(&dice, MESSAGES_MAX); i > 0; i--) {
         size_t bytes = roll_length(&dice);
-        bool own = ours.own_takeover && bytes <= FW_WS_DEFLATE_GOOD_BYTES_MAX && roll(&dice, 3);
+        bool own =
+            ours.own_takeover && bytes <= FW_WS_DEFLATE_GOOD_BYTES_MAX && random_below(&dice, 3);
         struct fw_ws_deflater *deflater =
             own ? fw_ws_deflate_context_deflater(sender)
                 : fw_ws_deflate_pool_deflater(pool, fw_ws_deflate_encoding(ours.own_bits));
         roll_payload(&dice, payload, bytes);
-        size_t room = roll(&dice, 4) == 0 ? bytes + 6 : sizeof packed;
+        size_t room = random_below(&dice, 4) == 0 ? bytes + 6 : sizeof packed;
         ssize_t count = fw_ws_deflater_pack(deflater, (struct fw_bytes){payload, bytes},
                                             !own || fresh, packed, room);
         fresh = !own || (fresh && count < 0); /* what our own context does not know of */
@@ -154,13 +145,13 @@ Test(ws_deflate_property, what_is_packed_comes_out_again)
 }
 
 /* Damages a packed message: octets changed, cut off, doubled. */
-static size_t damage(struct dice *dice, uint8_t *packed, size_t count)
+static size_t damage(uint64_t *dice, uint8_t *packed, size_t count)
 {
-    for (uint64_t i = roll(dice, 3); i > 0 && count > 0; i--)
-        packed[roll(dice, count)] ^= (uint8_t)(1u << roll(dice, 8));
-    if (roll(dice, 3) == 0)
-        count = roll(dice, count + 1);
-    if (roll(dice, 8) == 0) {
+    for (uint64_t i = random_below(dice, 3); i > 0 && count > 0; i--)
+        packed[random_below(dice, count)] ^= (uint8_t)(1u << random_below(dice, 8));
+    if (random_below(dice, 3) == 0)
+        count = random_below(dice, count + 1);
+    if (random_below(dice, 8) == 0) {
         memcpy(packed + count, packed, count);
         count *= 2;
     }
@@ -177,13 +168,13 @@ Test(ws_deflate_property, a_message_is_the_same_however_it_is_drained)
     struct fw_ws_deflate_pool pool;
     cr_assert_eq(fw_ws_deflate_pool_init(&pool, 0), 0);
     for (uint64_t seed = 0; seed < DAMAGES_COUNT; seed++) {
-        struct dice dice = dice_of(seed);
-        size_t bytes = roll(&dice, sizeof payload);
-        size_t limit = roll(&dice, 4) == 0 ? roll(&dice, bytes + 1) : bytes;
+        uint64_t dice = dice_of(seed);
+        size_t bytes = random_below(&dice, sizeof payload);
+        size_t limit = random_below(&dice, 4) == 0 ? random_below(&dice, bytes + 1) : bytes;
         roll_payload(&dice, payload, bytes);
-        ssize_t count =
-            fw_ws_deflater_pack(fw_ws_deflate_pool_deflater(&pool, 1 + (unsigned)roll(&dice, 3)),
-                                (struct fw_bytes){payload, bytes}, true, packed, sizeof packed / 2);
+        ssize_t count = fw_ws_deflater_pack(
+            fw_ws_deflate_pool_deflater(&pool, 1 + (unsigned)random_below(&dice, 3)),
+            (struct fw_bytes){payload, bytes}, true, packed, sizeof packed / 2);
         cr_assert_gt(count, 0);
         size_t damaged = damage(&dice, packed, (size_t)count);
         ssize_t said = 1;

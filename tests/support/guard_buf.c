@@ -68,3 +68,23 @@ uint8_t *guard_buf_at_start(struct guard_buf *guard, const void *from, size_t by
     fits_or_die(guard, bytes);
     return place(guard->pages, from, bytes);
 }
+
+static struct guard_buf pair[2];
+
+void guard_pair_init(void)
+{
+    guard_buf_init(&pair[0], GUARD_PAIR_BYTES_MAX);
+    guard_buf_init(&pair[1], GUARD_PAIR_BYTES_MAX);
+}
+
+void guard_pair_clear(void)
+{
+    guard_buf_clear(&pair[0]);
+    guard_buf_clear(&pair[1]);
+}
+
+uint8_t *guard_pair_show(const void *from, size_t bytes)
+{
+    static unsigned turn;
+    return guard_buf_at_end(&pair[turn++ % 2], from, bytes);
+}

@@ -19,6 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The most octets that a piece of the pair below has. */
+#define GUARD_PAIR_BYTES_MAX 1024
+
 struct guard_buf {
     uint8_t *map;       /* the unreadable page in front */
     size_t map_bytes;   /* both unreadable pages included */
@@ -42,5 +45,13 @@ uint8_t *guard_buf_at_end(struct guard_buf *guard, const void *from, size_t byte
 
 /* Places a piece so that it starts right behind the unreadable page in front. */
 uint8_t *guard_buf_at_start(struct guard_buf *guard, const void *from, size_t bytes);
+
+/* Two buffers in turns: a parser that kept an address of its last piece is found out. Set-up and
+ * tear-down of a suite, whose tests have a process each. */
+void guard_pair_init(void);
+void guard_pair_clear(void);
+
+/* Places a piece at the end of the buffer that the last piece is not in. */
+uint8_t *guard_pair_show(const void *from, size_t bytes);
 
 #endif

@@ -4,6 +4,8 @@
  */
 #include "support/simd_reference.h"
 
+#include "support/random.h"
+
 #include <string.h>
 
 void reference_mask(uint8_t *out, const uint8_t *in, size_t bytes, const uint8_t key[4])
@@ -62,14 +64,6 @@ struct reference_verdict reference_utf8(const uint8_t *in, size_t bytes)
     return (struct reference_verdict){bytes, false, missing == 0};
 }
 
-uint64_t reference_random(uint64_t *seed)
-{
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    return *seed * 0x2545f4914f6cdd1du;
-}
-
 size_t reference_encode(uint8_t out[4], uint32_t code_point)
 {
     static const uint8_t marks[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
@@ -84,9 +78,9 @@ size_t reference_encode(uint8_t out[4], uint32_t code_point)
 static uint32_t random_code_point(uint64_t *seed, unsigned longest)
 {
     static const uint32_t first[] = {0, 0, 0x80, 0x800, 0x10000, 0x110000};
-    unsigned octets = 1 + (unsigned)(reference_random(seed) >> 32) % longest;
+    unsigned octets = 1 + (unsigned)(random_next(seed) >> 32) % longest;
     uint32_t span = first[octets + 1] - first[octets];
-    uint32_t code_point = first[octets] + (uint32_t)(reference_random(seed) >> 32) % span;
+    uint32_t code_point = first[octets] + (uint32_t)(random_next(seed) >> 32) % span;
     bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
     return surrogate ? 0xfffd : code_point;
 }

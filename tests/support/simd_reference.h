@@ -25,9 +25,6 @@ struct reference_verdict {
 
 struct reference_verdict reference_utf8(const uint8_t *in, size_t bytes);
 
-/* The next of a repeatable sequence of random numbers (xorshift64*); *seed is never 0. */
-uint64_t reference_random(uint64_t *seed);
-
 /* Encodes one code point; returns its 1 to 4 octets' number. */
 size_t reference_encode(uint8_t out[4], uint32_t code_point);
 

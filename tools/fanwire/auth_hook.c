@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ANSWER_BYTES_MAX 16384u
 #define PATTERNS_BYTES   4097
@@ -106,8 +107,10 @@ static long ask(const char *url, uint32_t timeout_ms, const char *question, stru
 {
     long status = 0;
     CURL *curl = handle_of_thread();
+    if (curl == NULL)
+        return 0;
     struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
-    if (curl == NULL || headers == NULL)
+    if (headers == NULL)
         return 0;
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -150,23 +153,28 @@ static bool read_patterns(const json_t *value, char *patterns)
     return value == NULL || json_is_array(value);
 }
 
-static bool grant(fw_authorization *authorization, const struct answer *answer)
+/* Decides by an answer of 200; false when it is malformed, and nothing is decided. */
+static bool decide(fw_authorization *authorization, const struct answer *answer)
 {
     static _Thread_local char subscribe[PATTERNS_BYTES];
     static _Thread_local char publish[PATTERNS_BYTES];
     json_t *said = json_loadb(answer->bytes, answer->count, JSON_REJECT_DUPLICATES, NULL);
     const json_t *expires = json_object_get(said, "expires");
     const json_t *subject = json_object_get(said, "subject");
+    const json_t *observe = json_object_get(said, "observe");
     struct fw_grant grant = FW_GRANT;
     bool good = json_is_object(said) && (expires == NULL || json_is_integer(expires)) &&
                 (subject == NULL || json_is_string(subject)) &&
+                (observe == NULL || json_is_boolean(observe)) &&
                 read_patterns(json_object_get(said, "subscribe"), subscribe) &&
                 read_patterns(json_object_get(said, "publish"), publish);
-    if (good) {
+    if (good && expires != NULL && json_integer_value(expires) <= time(NULL)) {
+        fw_authorization_refuse(authorization, 401, "the credential has expired");
+    } else if (good) {
         grant.subject = json_string_value(subject);
         grant.subscribe = subscribe;
         grant.publish = publish;
-        grant.observe = json_is_true(json_object_get(said, "observe"));
+        grant.observe = json_is_true(observe);
         grant.expires_s = expires == NULL ? 0 : (uint64_t)json_integer_value(expires);
         fw_authorization_grant(authorization, &grant); /* what it cannot use it answers 500 */
     }
@@ -182,7 +190,7 @@ void auth_hook_decide(const char *url, uint32_t timeout_ms, const char *question
     long status = ask(url, timeout_ms, question, &answer, stop);
     if (status == 401 || status == 403)
         fw_authorization_refuse(authorization, (unsigned)status, "the credential is not valid");
-    else if (status != 200 || !grant(authorization, &answer))
+    else if (status != 200 || !decide(authorization, &answer))
         fw_authorization_refuse(authorization, 503, "who decides on this cannot be reached");
 }
 

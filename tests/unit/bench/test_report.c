@@ -187,3 +187,86 @@ Test(bench_report, makes_room_for_long_names_and_notes)
     cr_assert_not_null(strstr(text, "2.00 x plain"));
     free(text);
 }
+
+/* ---- times and marks ------------------------------------------------------------------------- */
+
+Test(bench_report, tells_times_in_the_unit_that_suits_them)
+{
+    static const struct {
+        double us;
+        const char *text;
+    } times[] = {{0, "0 µs"},        {0.25, "0.25 µs"},  {12.34, "12.3 µs"}, {999.4, "999 µs"},
+                 {999.6, "1 ms"},    {22900, "22.9 ms"}, {999400, "999 ms"}, {999600, "1 s"},
+                 {6.54e6, "6.54 s"}, {3600e6, "3600 s"}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        char *text = NULL;
+        size_t bytes;
+        FILE *to = open_memstream(&text, &bytes);
+        cr_assert_not_null(to);
+        html_time(to, times[i].us);
+        fclose(to);
+        cr_assert_str_eq(text, times[i].text);
+        free(text);
+    }
+}
+
+static const char marked[] =
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"1\",\"target\":\"x\",\"round\":4,"
+    "\"server_cpus\":\"0\",\"load_cpus\":\"1\",\"figures\":{\"saturated\":true,\"waited\":0.2,"
+    "\"a\":{\"b\":{\"c\":5}}}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"1\",\"target\":\"x\",\"round\":5,"
+    "\"server_cpus\":\"0\",\"load_cpus\":\"1\",\"figures\":{\"late_tail\":true,\"waited\":0.2}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"M\",\"group\":\"2\",\"target\":\"x\",\"round\":0,"
+    "\"server_cpus\":\"0\",\"load_cpus\":\"0\",\"figures\":{\"waited\":0.9}}\n"
+    "{\"scenario\":\"echo\",\"label\":\"N\",\"group\":\"3\",\"target\":\"x\",\"round\":0,"
+    "\"figures\":{\"waited\":0.05}}\n";
+
+/* On one CPU server and load wait for each other: that is no mark. */
+Test(bench_report, counts_the_runs_that_something_speaks_against)
+{
+    struct report report;
+    read_records(&report, marked);
+    const struct report_group *group = &report.groups[0];
+    struct marks marks = report_marks(group, &group->targets[0]);
+    cr_assert_eq(marks.saturated, 1);
+    cr_assert_eq(marks.late_tail, 1);
+    cr_assert_eq(marks.contended, 2);
+    cr_assert_eq(report_marks(&report.groups[1], &report.groups[1].targets[0]).contended, 0);
+    cr_assert_eq(report_marks(&report.groups[2], &report.groups[2].targets[0]).contended, 0);
+    report_free(&report);
+}
+
+Test(bench_report, keeps_the_round_of_a_run_beside_its_figures)
+{
+    struct report report;
+    read_records(&report, marked);
+    const json_t *runs = report.groups[0].targets[0].runs;
+    cr_assert_eq(json_integer_value(json_object_get(json_array_get(runs, 1), "round")), 5);
+    cr_assert_eq(json_integer_value(report_figure(json_array_get(runs, 0), "a.b.c")), 5);
+    cr_assert_null(report_figure(json_array_get(runs, 0), "a.x.c"));
+    report_free(&report);
+}
+
+/* What no target has is no column; what one lacks is a dash, never a nought. */
+Test(bench_report, tables_have_the_columns_that_there_are_figures_for)
+{
+    struct report report;
+    char *text = NULL;
+    size_t bytes;
+    read_records(&report,
+                 "{\"scenario\":\"idle\",\"label\":\"L\",\"group\":\"1\",\"target\":\"x\","
+                 "\"figures\":{\"rss_bytes_per_conn\":250}}\n"
+                 "{\"scenario\":\"idle\",\"label\":\"L\",\"group\":\"1\",\"target\":\"<y>\","
+                 "\"figures\":{}}\n");
+    FILE *to = open_memstream(&text, &bytes);
+    cr_assert_not_null(to);
+    report_tables(to, &report);
+    fclose(to);
+    cr_assert_not_null(strstr(text, "memory B each"));
+    cr_assert_null(strstr(text, "server CPU"));
+    cr_assert_not_null(strstr(text, "<td>250</td>"));
+    cr_assert_not_null(strstr(text, "<td>–</td>"));
+    cr_assert_not_null(strstr(text, "&lt;y&gt;"));
+    free(text);
+    report_free(&report);
+}

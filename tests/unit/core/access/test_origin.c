@@ -51,6 +51,7 @@ Test(origin, takes_the_servers_own)
         {"http://[::1]:8080", "[::1]:8080", NULL, true, "IPv6 with a port"},
         {"http://[::1]", "[::1]", NULL, true, "IPv6 without one"},
         {"http://localhost:8080", "localhost:8080", NULL, true, "a name without a dot"},
+        {"https://xn--exmple-cua.com", "XN--EXMPLE-CUA.com", NULL, true, "an IDN in ASCII form"},
     };
     CHECK(rows);
 }
@@ -104,6 +105,13 @@ Test(origin, refuses_what_only_looks_like_its_own)
         {"http://example.com, http://evil.com", "example.com", NULL, false, "two of them"},
         {"http://example.com http://example.com", "example.com", NULL, false, "RFC 6454's list"},
         {"http://ex\xc3\xa4mple.com", "example.com", NULL, false, "not in ASCII form"},
+        {"http://xn--exmple-cua.com", "ex\xc3\xa4mple.com", NULL, false, "one name, two forms"},
+        {"http://ex\xc3\xa4mple.com", "xn--exmple-cua.com", NULL, false, "on either side"},
+        {"http://\xd0\xb5xample.com", "example.com", NULL, false, "a Cyrillic letter"},
+        {"http://example\xe3\x80\x82"
+         "com",
+         "example.com", NULL, false, "an ideographic dot"},
+        {"http://\xef\xbd\x85xample.com", "example.com", NULL, false, "a wide letter"},
         {"http://ex%61mple.com", "example.com", NULL, false, "escaped"},
         {"http://[::1", "[::1]", NULL, false, "an address that does not end"},
         {"http://::1", "[::1]", NULL, false, "one without brackets"},

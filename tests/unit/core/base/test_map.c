@@ -162,6 +162,59 @@ Test(map, stays_shallow_as_it_grows)
         free(all[i]);
 }
 
+/* SECURITY.md, hash flooding: names that all meet in one bucket of 64 under key 0 are as good as
+ * any others under a key that nobody knows. What a lookup costs is the nodes that it passes. */
+#define CRAFTED 65536u
+
+static size_t passed_by_lookups(const struct fw_map *map)
+{
+    size_t passed = 0;
+    for (size_t i = 0; i < map->buckets_count; i++) {
+        size_t depth = 0;
+        for (struct fw_map_node *node = map->buckets[i]; node != NULL; node = node->next)
+            passed += ++depth;
+    }
+    return passed;
+}
+
+static const uint64_t zero_key[2] = {0, 0};
+
+/* Names that are any, or that collide under key 0. */
+static void make_names(struct named all[CRAFTED], bool crafted)
+{
+    unsigned number = 0;
+    for (unsigned i = 0; i < CRAFTED; i++) {
+        do
+            snprintf(all[i].name, sizeof all[i].name, "name-%u", number++);
+        while (crafted && fw_siphash(zero_key, fw_bytes_of(all[i].name)) % 64 != 0);
+        all[i].node.name = fw_bytes_of(all[i].name);
+    }
+}
+
+/* What it costs to look up each of the names once. */
+static size_t cost_of(struct named all[CRAFTED], const uint64_t own_key[2])
+{
+    struct fw_map map;
+    fw_map_init(&map, own_key);
+    for (unsigned i = 0; i < CRAFTED; i++)
+        cr_assert_eq(add(&map, &all[i]), 0);
+    size_t cost = passed_by_lookups(&map);
+    fw_map_clear(&map);
+    return cost;
+}
+
+Test(map, costs_no_more_for_names_that_collide_under_another_key)
+{
+    static struct named any[CRAFTED];
+    static struct named crafted[CRAFTED];
+    make_names(any, false);
+    make_names(crafted, true);
+    size_t random = cost_of(any, key);
+    cr_assert_gt(cost_of(crafted, zero_key), 20 * random, "they do collide under key 0");
+    size_t cost = cost_of(crafted, key);
+    cr_assert_lt(cost, 2 * random, "%zu instead of %zu", cost, random);
+}
+
 Test(map, says_ENOMEM_when_the_first_buckets_cannot_be_had)
 {
     struct fw_map map;

@@ -12,6 +12,20 @@
 struct fw_key *identity_rig_init(struct fake_host *fake);
 void identity_rig_clear(struct fake_host *fake, struct fw_key *key);
 
+/* A suite each of whose tests has a host, `fake`, and the `key` of its tokens. */
+#define IDENTITY_SUITE(name)                                                                       \
+    static struct fake_host fake;                                                                  \
+    static struct fw_key *key;                                                                     \
+    static void begin(void)                                                                        \
+    {                                                                                              \
+        key = identity_rig_init(&fake);                                                            \
+    }                                                                                              \
+    static void end(void)                                                                          \
+    {                                                                                              \
+        identity_rig_clear(&fake, key);                                                            \
+    }                                                                                              \
+    TestSuite(name, .init = begin, .fini = end, .timeout = 60);
+
 /* Makes the host's policy of the options, whose key is TEXT_SECRET; one that it had goes. */
 void identity_rig_policy(struct fake_host *fake, struct fw_access_options options);
 

@@ -19,20 +19,7 @@
 #define HS256     "{\"alg\":\"HS256\"}"
 #define CLAIMS    "{\"exp\":1700000010,\"sub\":\"alice\",\"subscribe\":\"a.*\",\"publish\":\"news\"}"
 
-static struct fake_host fake;
-static struct fw_key *key;
-
-static void begin(void)
-{
-    key = identity_rig_init(&fake);
-}
-
-static void end(void)
-{
-    identity_rig_clear(&fake, key);
-}
-
-TestSuite(identity, .init = begin, .fini = end, .timeout = 60);
+IDENTITY_SUITE(identity)
 
 static void need_tokens(void)
 {
@@ -376,6 +363,25 @@ Test(identity, waits_for_the_program)
     grant("news", 0);
     cr_assert_eq(answered(), 202u);
     cr_assert_str_eq(fake.published, "news text(hi)");
+}
+
+/* Seconds that are no milliseconds any more: the farthest, and those whose product wraps to little.
+ */
+Test(identity, of_the_program_may_last_for_ever)
+{
+    static const uint64_t ends[] = {UINT64_MAX, UINT64_MAX / 1000 + FAKE_WALL_S + 2,
+                                    (uint64_t)1 << 61, (uint64_t)UINT32_MAX + FAKE_WALL_S};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        fake_host_clear(&fake);
+        fake_host_init(&fake);
+        fake.rules.ping_interval_ms = 0;
+        fake_host_ask_program(&fake, true);
+        fake_host_handshake(&fake, "/topics/a", "");
+        grant("", ends[i]);
+        cr_assert_eq(answered(), 101u);
+        fake_host_advance(&fake, (uint64_t)1000 * 3600 * 24 * 365);
+        cr_assert_eq(fake.session.phase, FW_PHASE_OPEN, "row %zu", i);
+    }
 }
 
 Test(identity, waits_for_the_program_at_every_split_point_with_requests_behind)

@@ -21,20 +21,7 @@
 #define PAGE   "Origin: https://app.example.com\r\n"
 
 static const char *const origins[] = {"https://app.example.com", NULL};
-static struct fake_host fake;
-static struct fw_key *key;
-
-static void begin(void)
-{
-    key = identity_rig_init(&fake);
-}
-
-static void end(void)
-{
-    identity_rig_clear(&fake, key);
-}
-
-TestSuite(identity_feed, .init = begin, .fini = end, .timeout = 60);
+IDENTITY_SUITE(identity_feed)
 
 static void renew(void)
 {
