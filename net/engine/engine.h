@@ -191,8 +191,8 @@ int fw_engine_listen(struct fw_engine *engine, int listen_fd);
 void fw_engine_accept_pause(struct fw_engine *engine);
 void fw_engine_accept_resume(struct fw_engine *engine);
 
-/* Gives an accepted connection to another engine of the same kind; its on_adopted has `tag`.
- * on_handed_over tells how that went. */
+/* Gives an accepted connection to another engine of the same kind, or to this one itself; the
+ * target's on_adopted has `tag`. on_handed_over tells how that went. */
 void fw_engine_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_engine *target,
                          uint32_t tag);
 

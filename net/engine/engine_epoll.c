@@ -534,8 +534,8 @@ static int epoll_turn(struct fw_engine *engine, int timeout_ms)
         note(self, &self->events[i]);
     serve_due(self);
     bury(self, closing_count);
-    answer(self);
     fw_epoll_acceptor_turn(self);
+    answer(self);
     if (self->connects != NULL)
         fw_epoll_connects_turn(self);
     if (engine->events->on_turn_end != NULL)

@@ -102,15 +102,14 @@ void fw_uring_retire(struct fw_uring *self, uint32_t slot)
         self->base.events->on_connect_failed(self->base.owner, s->tag, status);
     else
         self->base.events->on_closed(self->base.owner, slot);
+    if (self->accepts != NULL)
+        fw_uring_own_closed(self);
     if (flags & SLOT_ADOPT_WAITING)
         fw_uring_open(self, slot, s->tag);
 }
 
-static void adopted(struct fw_uring *self, int result, uint32_t tag)
+void fw_uring_adopted(struct fw_uring *self, uint32_t slot, uint32_t tag)
 {
-    if (result < 0) /* the sender is told as well; nothing arrived here */
-        return;
-    uint32_t slot = (uint32_t)result;
     fw_assert(slot < self->slots_max);
     struct fw_uring_slot *s = &self->slots[slot];
     if (s->flags != 0) {
@@ -201,7 +200,8 @@ static void complete(struct fw_uring *self, const struct io_uring_cqe *cqe)
             shut(self, index);
         break;
     case FW_URING_ADOPT:
-        adopted(self, cqe->res, index);
+        if (cqe->res >= 0) /* else the sender is told as well; nothing arrived here */
+            fw_uring_adopted(self, (uint32_t)cqe->res, index);
         break;
     case FW_URING_WAKE:
         woken(self);
@@ -330,7 +330,7 @@ static int gather(struct fw_uring *self, int timeout_ms)
 
 static int wait_for_events(struct fw_uring *self, int timeout_ms)
 {
-    if (reuse_memory(self))
+    if (reuse_memory(self) || self->own_count > 0)
         timeout_ms = 0;
     if (self->sends_unsettled && (timeout_ms < 0 || timeout_ms > FW_URING_SETTLE_MS_MAX))
         timeout_ms = self->line_count > 0 ? 0 : FW_URING_SETTLE_MS_MAX;
@@ -375,6 +375,7 @@ static int uring_turn(struct fw_engine *engine, int timeout_ms)
     }
     io_uring_cq_advance(&self->ring, ready);
     self->told = 0;
+    fw_uring_adopt_own(self);
     fw_uring_arm_late(self);
     if (self->connects != NULL)
         fw_uring_connects_turn(self);

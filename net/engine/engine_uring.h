@@ -195,7 +195,10 @@ struct fw_uring {
     uint32_t tickets_closing; /* those of them on their way out */
     uint32_t accepts_armed;
     uint32_t listeners_watched;      /* bits: polled, because there is no room to accept */
-    struct fw_uring_accept *accepts; /* FW_URING_ACCEPTS for each listener */
+    struct fw_uring_accept *accepts; /* FW_URING_ACCEPTS for each listener; NULL without one */
+    uint32_t *own; /* mapped: tickets that are handed over to this engine itself */
+    uint32_t own_count;
+    uint32_t own_open; /* slots that were tickets: they share the table */
 
     struct msghdr *gathers;
     struct iovec *gather_pieces;
@@ -262,6 +265,9 @@ void fw_uring_arm_wake(struct fw_uring *self);
 /* A slot's life begins: tells on_adopted, then receives unless the owner does not want that. */
 void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag);
 
+/* The kernel has put a connection at `slot`; its old life there may not be over. */
+void fw_uring_adopted(struct fw_uring *self, uint32_t slot, uint32_t tag);
+
 /* Queues what ends a slot's descriptor. */
 void fw_uring_submit_close(struct fw_uring *self, uint32_t slot);
 
@@ -298,6 +304,10 @@ void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result);
 void fw_uring_ticket_closed(struct fw_uring *self, int result);
 void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int result);
 void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
+/* Adopts what was handed over to this engine itself. */
+void fw_uring_adopt_own(struct fw_uring *self);
+/* A slot that was a ticket is free: there is room for another. */
+void fw_uring_own_closed(struct fw_uring *self);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);
 void fw_uring_accept_resume(struct fw_engine *engine);

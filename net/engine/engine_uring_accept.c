@@ -7,6 +7,9 @@
  * hand-over is a ring message that carries the direct descriptor, linked to the closing of ours:
  * refused by a full table, it breaks the link, and the ticket is still the owner's.
  *
+ * Handed over to this engine itself, a ticket becomes the slot of its number: both are indexes of
+ * one table.
+ *
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "net/engine/engine_uring.h"
@@ -17,11 +20,16 @@
 #include <errno.h>
 #include <poll.h>
 
+static uint32_t table_used(const struct fw_uring *self)
+{
+    return self->tickets_used + self->own_open;
+}
+
 /* Arms one accept, if the table has room for what it may bring. */
 static bool arm_accept(struct fw_uring *self, uint32_t index)
 {
     struct fw_uring_accept *accept = &self->accepts[index];
-    if (self->tickets_used + self->accepts_armed >= self->slots_max)
+    if (table_used(self) + self->accepts_armed >= self->slots_max)
         return false;
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     accept->peer_bytes = sizeof accept->peer;
@@ -93,7 +101,7 @@ void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
     self->listeners_watched &= ~(1u << listener);
     if (self->accept_paused)
         return;
-    if (result > 0 && self->tickets_used - self->tickets_closing >= self->slots_max)
+    if (result > 0 && table_used(self) - self->tickets_closing >= self->slots_max)
         pause_accepting(self, -ENFILE);
     else if (self->tickets_closing == 0) /* else their ends arm */
         arm_accepts(self);
@@ -188,6 +196,12 @@ void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_eng
                         uint32_t tag)
 {
     struct fw_uring *self = fw_uring_of(engine);
+    if (target == engine) {
+        fw_assert(self->own_count < self->slots_max);
+        self->slots[ticket].tag = tag;
+        self->own[self->own_count++] = ticket;
+        return;
+    }
     fw_uring_need_entries(self, 2);
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     fw_uring_prep_send_fd(sqe, fw_uring_of(target)->ring.ring_fd, ticket,
@@ -195,6 +209,25 @@ void fw_uring_hand_over(struct fw_engine *engine, uint32_t ticket, struct fw_eng
     sqe->user_data = fw_uring_tag(FW_URING_HAND_OVER, 0, ticket);
     sqe->flags |= IOSQE_IO_LINK;
     close_ticket(self, ticket, FW_URING_HANDED);
+}
+
+void fw_uring_adopt_own(struct fw_uring *self)
+{
+    for (uint32_t i = 0; i < self->own_count; i++) {
+        const uint32_t ticket = self->own[i];
+        self->tickets_used--;
+        self->own_open++;
+        fw_uring_adopted(self, ticket, self->slots[ticket].tag);
+        self->base.events->on_handed_over(self->base.owner, ticket, 0);
+    }
+    self->own_count = 0;
+}
+
+void fw_uring_own_closed(struct fw_uring *self)
+{
+    fw_assert(self->own_open > 0);
+    self->own_open--;
+    arm_accepts(self);
 }
 
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket)

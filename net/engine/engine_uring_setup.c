@@ -140,27 +140,28 @@ static int create_pools(struct fw_uring *self, size_t receive_bytes)
     return create_pool(self, deep, deep->count, false, false);
 }
 
+/* Zeros for each slot, touched on first use; NULL when there is no memory. */
+static void *map_for_slots(const struct fw_uring *self, size_t bytes)
+{
+    void *at = mmap(NULL, bytes * self->slots_max, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+static void unmap_of_slots(const struct fw_uring *self, void *at, size_t bytes)
+{
+    if (at != NULL)
+        munmap(at, bytes * self->slots_max);
+}
+
 static int create_tables(struct fw_uring *self)
 {
-    size_t bytes = sizeof(struct fw_uring_slot) * self->slots_max;
-    self->slots = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (self->slots == MAP_FAILED) {
-        self->slots = NULL;
+    self->slots = map_for_slots(self, sizeof *self->slots);
+    self->late = map_for_slots(self, sizeof *self->late);
+    self->line = map_for_slots(self, sizeof *self->line);
+    self->own = map_for_slots(self, sizeof *self->own);
+    if (self->slots == NULL || self->late == NULL || self->line == NULL || self->own == NULL)
         return -ENOMEM;
-    }
-    self->late = mmap(NULL, sizeof *self->late * self->slots_max, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (self->late == MAP_FAILED) {
-        self->late = NULL;
-        return -ENOMEM;
-    }
-    self->line = mmap(NULL, sizeof *self->line * self->slots_max, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (self->line == MAP_FAILED) {
-        self->line = NULL;
-        return -ENOMEM;
-    }
     self->gathers = fw_mem_alloc(sizeof *self->gathers * FW_URING_GATHERS_MAX);
     self->gather_pieces = fw_mem_alloc(sizeof *self->gather_pieces * FW_URING_PIECES_MAX);
     return self->gathers == NULL || self->gather_pieces == NULL ? -ENOMEM : 0;
@@ -193,12 +194,10 @@ void fw_uring_destroy(struct fw_engine *engine)
         close(self->wake_fd);
     destroy_pool(&self->shallow);
     destroy_pool(&self->deep);
-    if (self->slots != NULL)
-        munmap(self->slots, sizeof(struct fw_uring_slot) * self->slots_max);
-    if (self->late != NULL)
-        munmap(self->late, sizeof *self->late * self->slots_max);
-    if (self->line != NULL)
-        munmap(self->line, sizeof *self->line * self->slots_max);
+    unmap_of_slots(self, self->slots, sizeof *self->slots);
+    unmap_of_slots(self, self->late, sizeof *self->late);
+    unmap_of_slots(self, self->line, sizeof *self->line);
+    unmap_of_slots(self, self->own, sizeof *self->own);
     fw_uring_connects_destroy(self);
     fw_mem_free(self->gathers);
     fw_mem_free(self->gather_pieces);

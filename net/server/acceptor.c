@@ -1,4 +1,5 @@
-/* acceptor.c: the thread that takes connections and gives them to the workers that have fewest.
+/* acceptor.c: takes connections and gives them to the workers that have fewest, on a thread of its
+ * own, or on that of the only worker.
  *
  * In a storm one worker gets several in a row: each hand-over wakes its worker, and a worker that
  * finds one connection a turn spends more time on waking up than on it.
@@ -24,7 +25,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Connections in the acceptor's hands at once; accepts in flight are a part of them. */
+/* Connections in an acceptor's hands at once that has a thread; accepts in flight are a part of
+ * them. */
 #define TICKETS_MAX 4096u
 /* How long accepting pauses when the process or the machine is out of descriptors or memory. */
 #define SHORTAGE_PAUSE_MS 100u
@@ -100,16 +102,22 @@ static void keep_pace(struct fw_acceptor *acceptor)
     acceptor->pace.count++;
 }
 
-static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
+/* Accepting stops until a worker has room. */
+static void block(struct fw_acceptor *acceptor)
 {
-    fw_assert(acceptor->tickets_count < acceptor->tickets_max);
-    acceptor->tickets[acceptor->tickets_count++] = ticket;
     if (atomic_exchange(&acceptor->server->accepting_blocked, true))
         return;
     fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
                 "every worker is full (%u connections each): new connections wait",
                 acceptor->server->slots_max);
     fw_engine_accept_pause(acceptor->engine);
+}
+
+static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
+{
+    fw_assert(acceptor->tickets_count < acceptor->tickets_max);
+    acceptor->tickets[acceptor->tickets_count++] = ticket;
+    block(acceptor);
 }
 
 /* What the worker is told of the connection. */
@@ -144,7 +152,7 @@ static void place_waiting(struct fw_acceptor *acceptor)
 {
     while (acceptor->tickets_count > 0 && choose(acceptor) != NULL)
         place(acceptor, acceptor->tickets[--acceptor->tickets_count]);
-    if (acceptor->tickets_count == 0 &&
+    if (acceptor->tickets_count == 0 && emptiest(acceptor) != NULL &&
         atomic_exchange(&acceptor->server->accepting_blocked, false) && acceptor->resume_ms == 0)
         fw_engine_accept_resume(acceptor->engine);
 }
@@ -185,10 +193,9 @@ static void pay(struct fw_acceptor *acceptor)
         acceptor->resume_ms = resume_ms;
 }
 
-static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
-                        socklen_t peer_bytes)
+void fw_acceptor_accepted(struct fw_acceptor *acceptor, uint32_t ticket,
+                          const struct sockaddr *peer, socklen_t peer_bytes)
 {
-    struct fw_acceptor *acceptor = owner;
     pay(acceptor);
     if (atomic_load(&acceptor->server->stopping) ||
         !is_welcome(acceptor, ticket, peer, peer_bytes)) {
@@ -200,9 +207,8 @@ static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *pee
     place(acceptor, ticket);
 }
 
-static void on_handed_over(void *owner, uint32_t ticket, int status)
+void fw_acceptor_handed_over(struct fw_acceptor *acceptor, uint32_t ticket, int status)
 {
-    struct fw_acceptor *acceptor = owner;
     acceptor->handing--;
     if (status == 0)
         return;
@@ -217,14 +223,33 @@ static void on_handed_over(void *owner, uint32_t ticket, int status)
     }
 }
 
-static void on_accept_paused(void *owner, int status)
+void fw_acceptor_paused(struct fw_acceptor *acceptor, int status)
 {
-    struct fw_acceptor *acceptor = owner;
     uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
+    if (status == -ENFILE && emptiest(acceptor) == NULL) {
+        block(acceptor);
+        return;
+    }
     acceptor->resume_ms = now_ms + SHORTAGE_PAUSE_MS;
     fw_log_peer(&acceptor->log, now_ms, FW_LOG_WARN,
                 "accepting pauses for %u ms: %s; connections wait in the backlog",
                 SHORTAGE_PAUSE_MS, fw_status_text(status));
+}
+
+static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
+                        socklen_t peer_bytes)
+{
+    fw_acceptor_accepted(owner, ticket, peer, peer_bytes);
+}
+
+static void on_handed_over(void *owner, uint32_t ticket, int status)
+{
+    fw_acceptor_handed_over(owner, ticket, status);
+}
+
+static void on_accept_paused(void *owner, int status)
+{
+    fw_acceptor_paused(owner, status);
 }
 
 static void on_nothing(void *owner)
@@ -244,12 +269,15 @@ static const struct fw_engine_events acceptor_events = {
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
 {
     *acceptor = (struct fw_acceptor){.server = server, .tickets_max = TICKETS_MAX};
+    if (fw_server_has_one_thread(server))
+        acceptor->tickets_max = server->slots_max;
+    const size_t count = acceptor->tickets_max;
     fw_log_init(&acceptor->log, server->log.sink, server->log.context);
     acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
-    acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * TICKETS_MAX);
-    acceptor->targets = fw_mem_alloc(TICKETS_MAX);
-    acceptor->came_by = fw_mem_alloc(TICKETS_MAX);
-    acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * TICKETS_MAX);
+    acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * count);
+    acceptor->targets = fw_mem_alloc(count);
+    acceptor->came_by = fw_mem_alloc(count);
+    acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * count);
     if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
         acceptor->came_by != NULL && acceptor->addresses != NULL)
         return 0;
@@ -271,19 +299,30 @@ void fw_acceptor_clear(struct fw_acceptor *acceptor)
     acceptor->addresses = NULL;
 }
 
+int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine)
+{
+    struct fw_server *server = acceptor->server;
+    int result = 0;
+    acceptor->engine = engine;
+    for (unsigned i = 0; result == 0 && i < server->listeners_count; i++)
+        result = fw_engine_listen(engine, server->listeners[i].fd);
+    if (result == 0)
+        atomic_store(&server->stop_target, engine);
+    return result;
+}
+
 static int start(struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
+    struct fw_engine *engine;
     uint32_t limit = fw_engine_slots_limit(server->engine_kind);
     const struct fw_engine_options options = {.slots_max =
                                                   limit < TICKETS_MAX ? limit : TICKETS_MAX,
                                               .receive_bytes = 64 * 1024,
                                               .owner = acceptor,
                                               .events = &acceptor_events};
-    int result = fw_engine_create(server->engine_kind, &options, &acceptor->engine);
-    for (unsigned i = 0; result == 0 && i < server->listeners_count; i++)
-        result = fw_engine_listen(acceptor->engine, server->listeners[i].fd);
-    return result;
+    int result = fw_engine_create(server->engine_kind, &options, &engine);
+    return result == 0 ? fw_acceptor_open(acceptor, engine) : result;
 }
 
 /* The shorter wait, of which -1 is for ever. */
@@ -292,10 +331,10 @@ static int sooner(int a, int b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-static int wait_ms(const struct fw_acceptor *acceptor)
+int fw_acceptor_wait_ms(const struct fw_acceptor *acceptor)
 {
     uint64_t now_ms = fw_engine_now_ms(acceptor->engine);
-    int wait = acceptor->tickets_count > 0 ? FULL_LOOK_MS : -1;
+    int wait = atomic_load(&acceptor->server->accepting_blocked) ? FULL_LOOK_MS : -1;
     if (acceptor->resume_ms != 0)
         wait = acceptor->resume_ms > now_ms ? (int)(acceptor->resume_ms - now_ms) : 0;
     return sooner(wait, fw_memory_wait_ms(acceptor->server->memory, now_ms));
@@ -339,9 +378,10 @@ static void shut_listeners(struct fw_server *server)
 
 /* Nobody may be on the way to a worker that has ended: hand-overs are waited for, and what waits
  * for room is refused. Only then the workers stop. */
-static void close_doors(struct fw_acceptor *acceptor)
+void fw_acceptor_close(struct fw_acceptor *acceptor)
 {
     struct fw_server *server = acceptor->server;
+    shut_listeners(server);
     fw_engine_accept_pause(acceptor->engine);
     for (int result = 0; result == 0 && acceptor->handing > 0;)
         result = fw_engine_turn(acceptor->engine, -1);
@@ -352,6 +392,14 @@ static void close_doors(struct fw_acceptor *acceptor)
     fw_server_wake_workers(server); /* each looks */
 }
 
+void fw_acceptor_turned(struct fw_acceptor *acceptor)
+{
+    end_shortage(acceptor);
+    mind_memory(acceptor);
+    if (FW_UNLIKELY(atomic_load(&acceptor->server->accepting_blocked)))
+        place_waiting(acceptor);
+}
+
 void *fw_acceptor_main(void *argument)
 {
     struct fw_acceptor *acceptor = argument;
@@ -359,22 +407,16 @@ void *fw_acceptor_main(void *argument)
     /* Hand-overs need the workers' engines: they come first. */
     bool run = fw_server_wait_ready(server, server->workers_count);
     int result = run ? start(acceptor) : 0;
-    if (result == 0 && run)
-        atomic_store(&server->stop_target, acceptor->engine);
     if (fw_server_thread_ready(server, result) && run) {
         while (!atomic_load(&server->stopping) && result == 0) {
-            result = fw_engine_turn(acceptor->engine, wait_ms(acceptor));
-            end_shortage(acceptor);
-            mind_memory(acceptor);
-            if (acceptor->tickets_count > 0)
-                place_waiting(acceptor);
+            result = fw_engine_turn(acceptor->engine, fw_acceptor_wait_ms(acceptor));
+            fw_acceptor_turned(acceptor);
         }
         if (result < 0)
             fw_log(&acceptor->log, FW_LOG_ERROR, "the acceptor ended: its engine failed: %s",
                    fw_status_text(result));
         atomic_store(&server->stopping, true);
-        shut_listeners(server);
-        close_doors(acceptor);
+        fw_acceptor_close(acceptor);
     }
     fw_server_thread_ended(server);
     return NULL;

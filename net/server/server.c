@@ -341,7 +341,8 @@ void fw_server_destroy(fw_server *server)
         return;
     fw_assert(server->state == FW_CREATED || server->state == FW_STOPPED);
     atomic_store(&server->stop_target, NULL);
-    fw_engine_destroy(server->acceptor.engine);
+    if (!fw_server_has_one_thread(server))
+        fw_engine_destroy(server->acceptor.engine);
     for (unsigned i = 0; server->workers != NULL && i < server->workers_count; i++) {
         if (server->workers[i] != NULL)
             fw_engine_destroy(server->workers[i]->engine);
@@ -484,10 +485,13 @@ static void join_threads(struct fw_server *server)
  * that failed, so that the others do not wait for it. */
 static void spawn(struct fw_server *server, unsigned first)
 {
+    int result = 0;
     server->state = FW_STARTING;
-    int result =
-        pthread_create(&server->acceptor.thread, NULL, fw_acceptor_main, &server->acceptor);
-    server->acceptor.has_thread = result == 0;
+    if (!fw_server_has_one_thread(server)) {
+        result =
+            pthread_create(&server->acceptor.thread, NULL, fw_acceptor_main, &server->acceptor);
+        server->acceptor.has_thread = result == 0;
+    }
     for (unsigned i = first; result == 0 && i < server->workers_count; i++) {
         struct fw_worker *worker = server->workers[i];
         result = pthread_create(&worker->thread, NULL, fw_worker_main, worker);
@@ -502,7 +506,7 @@ int fw_server_start(fw_server *server)
     if (server->state != FW_CREATED || server->listeners_count == 0)
         return FW_ERR_USAGE;
     spawn(server, 0);
-    if (fw_server_wait_ready(server, server->workers_count + 1)) {
+    if (fw_server_wait_ready(server, fw_server_threads_count(server))) {
         server->state = FW_RUNNING;
         return 0;
     }

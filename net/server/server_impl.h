@@ -72,7 +72,8 @@ struct fw_worker {
     unsigned access_version;   /* of the policy that the host holds */
     struct fw_log log;
     struct fw_server *server;
-    struct fw_engine *engine; /* set before the worker is ready, gone after it has ended */
+    struct fw_engine *engine;       /* set before the worker is ready, gone after it has ended */
+    struct fw_engine_events events; /* of the engine: the table's, and the acceptor's maybe */
     unsigned index;
     pthread_t thread;
     pthread_mutex_t slow_lock; /* of what is next */
@@ -241,7 +242,26 @@ bool fw_worker_admit(struct fw_session *session, const struct fw_request *reques
 /* acceptor.c */
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server);
 void fw_acceptor_clear(struct fw_acceptor *acceptor);
+/* The acceptor's life on a thread of its own. */
 void *fw_acceptor_main(void *acceptor);
+
+/* The same on the thread of the only worker, whose engine it listens on: there is nobody to hand
+ * connections over to, and two threads on one CPU wake each other for every one of them. */
+static inline bool fw_server_has_one_thread(const struct fw_server *server)
+{
+    return server->workers_count == 1;
+}
+/* Begins to listen on `engine`, whose events are told by what follows. 0 or -errno. */
+int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine);
+void fw_acceptor_accepted(struct fw_acceptor *acceptor, uint32_t ticket,
+                          const struct sockaddr *peer, socklen_t peer_bytes);
+void fw_acceptor_handed_over(struct fw_acceptor *acceptor, uint32_t ticket, int status);
+void fw_acceptor_paused(struct fw_acceptor *acceptor, int status);
+/* What it does behind every turn, and how long the next one may wait: ms, -1 for ever. */
+void fw_acceptor_turned(struct fw_acceptor *acceptor);
+int fw_acceptor_wait_ms(const struct fw_acceptor *acceptor);
+/* Lets nobody in any more, and tells the workers once none is on the way to them: runs turns. */
+void fw_acceptor_close(struct fw_acceptor *acceptor);
 
 /* server_tls.c: makes the certificates' place when the options want TLS. errors: of
  * fw_server_create. */
@@ -264,6 +284,10 @@ unsigned fw_server_cpus(void);
  * server may run. */
 void fw_server_log_line(void *server, int level, const char *line);
 bool fw_server_thread_ready(struct fw_server *server, int status);
+static inline unsigned fw_server_threads_count(const struct fw_server *server)
+{
+    return server->workers_count + (fw_server_has_one_thread(server) ? 0 : 1);
+}
 bool fw_server_wait_ready(struct fw_server *server, unsigned threads_count);
 void fw_server_thread_ended(struct fw_server *server);
 void fw_server_wake_workers(struct fw_server *server);

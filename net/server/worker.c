@@ -440,13 +440,57 @@ static int start_compressor(struct fw_worker *worker)
     return 0;
 }
 
+/* ---- the only worker's, which accepts as well ------------------------------------------------ */
+
+static struct fw_acceptor *acceptor_of(void *owner)
+{
+    const struct fw_worker *worker = owner; /* its first member is the table */
+    return &worker->server->acceptor;
+}
+
+static void on_accepted(void *owner, uint32_t ticket, const struct sockaddr *peer,
+                        socklen_t peer_bytes)
+{
+    fw_acceptor_accepted(acceptor_of(owner), ticket, peer, peer_bytes);
+}
+
+static void on_accept_paused(void *owner, int status)
+{
+    fw_acceptor_paused(acceptor_of(owner), status);
+}
+
+static void on_handed_over(void *owner, uint32_t ticket, int status)
+{
+    fw_acceptor_handed_over(acceptor_of(owner), ticket, status);
+}
+
+/* Until the doors are closed. */
+static bool accepts_too(const struct fw_worker *worker)
+{
+    return fw_server_has_one_thread(worker->server) &&
+           !atomic_load_explicit(&worker->server->doors_closed, memory_order_relaxed);
+}
+
+static void choose_events(struct fw_worker *worker)
+{
+    worker->events = fw_conns_events;
+    if (!fw_server_has_one_thread(worker->server))
+        return;
+    worker->events.on_accepted = on_accepted;
+    worker->events.on_accept_paused = on_accept_paused;
+    worker->events.on_handed_over = on_handed_over;
+}
+
+/* ---- its life -------------------------------------------------------------------------------- */
+
 static int start(struct fw_worker *worker)
 {
     struct fw_server *server = worker->server;
     const struct fw_engine_options options = {.slots_max = server->slots_max,
                                               .receive_bytes = FW_RECEIVE_BYTES_DEFAULT,
                                               .owner = &worker->conns,
-                                              .events = &fw_conns_events};
+                                              .events = &worker->events};
+    choose_events(worker);
     int result = fw_engine_create(server->engine_kind, &options, &worker->engine);
     if (result != 0)
         return result;
@@ -478,7 +522,11 @@ static int start(struct fw_worker *worker)
     }
     if (result == 0 && server->options.proxy_protocol)
         result = fw_conns_proxy_create(conns);
-    return result != 0 ? result : start_compressor(worker);
+    if (result == 0)
+        result = start_compressor(worker);
+    if (result == 0 && fw_server_has_one_thread(server))
+        result = fw_acceptor_open(&server->acceptor, worker->engine);
+    return result;
 }
 
 /* How long the next turn may wait. */
@@ -491,9 +539,24 @@ static int wait_ms(const struct fw_worker *worker)
     int memory_wait = fw_worker_memory_wait_ms(worker);
     if (wait < 0 || (memory_wait >= 0 && memory_wait < wait))
         wait = memory_wait;
+    int acceptor_wait = accepts_too(worker) ? fw_acceptor_wait_ms(&worker->server->acceptor) : -1;
+    if (wait < 0 || (acceptor_wait >= 0 && acceptor_wait < wait))
+        wait = acceptor_wait;
     if (worker->told_stop && (wait < 0 || wait > (int)FW_WHEEL_TICK_MS))
         return (int)FW_WHEEL_TICK_MS;
     return wait;
+}
+
+/* What the only worker does besides. */
+static void accept_too(struct fw_worker *worker)
+{
+    struct fw_acceptor *acceptor = &worker->server->acceptor;
+    if (!accepts_too(worker))
+        return;
+    if (atomic_load(&worker->server->stopping))
+        fw_acceptor_close(acceptor);
+    else
+        fw_acceptor_turned(acceptor);
 }
 
 static bool finished(const struct fw_worker *worker)
@@ -520,8 +583,9 @@ void *fw_worker_main(void *argument)
     struct fw_server *server = worker->server;
     int result = start(worker);
     if (fw_server_thread_ready(server, result) &&
-        fw_server_wait_ready(server, server->workers_count + 1)) {
+        fw_server_wait_ready(server, fw_server_threads_count(server))) {
         while (!finished(worker) && result == 0) {
+            accept_too(worker);
             result = fw_engine_turn(worker->engine, wait_ms(worker));
             if (FW_UNLIKELY(server->options.turn_times))
                 time_turn(worker);
