@@ -135,8 +135,8 @@ SERVER_TEST(server_watchdog, notices_a_worker_that_does_not_come_round, 60)
     cr_assert_str_eq(stall.doing, "on_message");
     server_unblock(&server);
     EVENTUALLY(fw_server_stalled_ms(server.server) == 0);
-    fw_server_stalled(server.server, &stall);
-    cr_assert_eq(stall.stalled_ms, 0u);
+    fw_server_stalled(server.server, &stall); /* a moment later: its wake may be on the way */
+    cr_assert_lt(stall.stalled_ms, 290u);
     ws_client_close(&client);
     server_end(&server);
 }
