@@ -151,15 +151,18 @@ int fw_engine_create(enum fw_engine_kind kind, const struct fw_engine_options *o
                                    : fw_engine_epoll_create(options, engine_out);
 }
 
+/* IORING_MAX_FIXED_FILES of the kernel (io_uring/rsrc.h). */
+#define RING_FILES_MAX (1u << 20)
+
 uint32_t fw_engine_slots_limit(enum fw_engine_kind kind)
 {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > UINT32_MAX / 2)
-        return UINT32_MAX / 2;
+        limit.rlim_cur = UINT32_MAX / 2;
     uint32_t files = (uint32_t)limit.rlim_cur;
     /* A ring's table is its own; epoll's connections share the process's with everything else. */
     if (kind == FW_ENGINE_URING)
-        return files;
+        return files < RING_FILES_MAX ? files : RING_FILES_MAX;
     return files > 2 * DESCRIPTORS_RESERVED ? files - DESCRIPTORS_RESERVED : files / 2;
 }
 

@@ -50,9 +50,10 @@
 struct fw_engine;
 
 /* What the engine tells its owner; every function is called on the engine's thread. An owner that
- * never listens leaves the acceptor's three NULL; one that only listens leaves the others NULL. */
+ * never listens leaves the acceptor's three NULL; one that only listens leaves the others NULL; one
+ * that does both has all of them. */
 struct fw_engine_events {
-    /* A socket that another engine handed over (`tag` is what the acceptor said) or that
+    /* A socket that an engine handed over (`tag` is what the acceptor said) or that
      * fw_engine_connect made lives at `slot` now, and is being received from. */
     void (*on_adopted)(void *owner, uint32_t slot, uint32_t tag);
     /* Bytes came; borrowed and writable until the return. bytes_count > 0. */
@@ -184,7 +185,10 @@ void fw_engine_shutdown(struct fw_engine *engine, uint32_t slot);
 void fw_engine_close(struct fw_engine *engine, uint32_t slot, bool abort);
 
 /* Accepts connections from a listening socket, which the engine borrows and which is non-blocking.
+ * An engine that serves as well needs FW_ENGINE_ACCEPTS_MAX more slots for each listener than it
+ * may have connections: accepts that wait for one may each take a slot.
  */
+#define FW_ENGINE_ACCEPTS_MAX 64
 int fw_engine_listen(struct fw_engine *engine, int listen_fd);
 
 /* Stops taking connections from all listeners; the backlog holds what comes. */

@@ -82,6 +82,8 @@ void fw_uring_open(struct fw_uring *self, uint32_t slot, uint32_t tag)
 {
     struct fw_uring_slot *s = &self->slots[slot];
     s->flags = SLOT_OPEN;
+    if (fw_uring_shares_room(self, slot))
+        self->open_count++;
     self->base.events->on_adopted(self->base.owner, slot, tag);
     if (s->flags == SLOT_OPEN) /* not paused, closed, or resumed meanwhile */
         fw_uring_arm_receive(self, slot);
@@ -102,10 +104,13 @@ void fw_uring_retire(struct fw_uring *self, uint32_t slot)
         self->base.events->on_connect_failed(self->base.owner, s->tag, status);
     else
         self->base.events->on_closed(self->base.owner, slot);
-    if (self->accepts != NULL)
-        fw_uring_own_closed(self);
+    const bool shared = fw_uring_shares_room(self, slot);
+    if (shared)
+        self->open_count--;
     if (flags & SLOT_ADOPT_WAITING)
         fw_uring_open(self, slot, s->tag);
+    else if (shared)
+        fw_uring_room(self);
 }
 
 void fw_uring_adopted(struct fw_uring *self, uint32_t slot, uint32_t tag)

@@ -43,7 +43,7 @@
 #define FW_URING_DEEP_BYTES    (32 * 1024)
 #define FW_URING_SHALLOW_AFTER 16
 /* Accepts in flight per listener: connections taken per enter in a storm. */
-#define FW_URING_ACCEPTS       64
+#define FW_URING_ACCEPTS       FW_ENGINE_ACCEPTS_MAX
 #define FW_URING_LISTENERS_MAX 16
 /* Room for the gathered sends of one submission. */
 #define FW_URING_GATHERS_MAX 256
@@ -198,7 +198,8 @@ struct fw_uring {
     struct fw_uring_accept *accepts; /* FW_URING_ACCEPTS for each listener; NULL without one */
     uint32_t *own; /* mapped: tickets that are handed over to this engine itself */
     uint32_t own_count;
-    uint32_t own_open; /* slots that were tickets: they share the table */
+    uint32_t open_count;     /* slots in use, when it listens: they share the table with tickets */
+    uint32_t listeners_dead; /* bits: sockets that do not listen any more */
 
     struct msghdr *gathers;
     struct iovec *gather_pieces;
@@ -223,6 +224,12 @@ static inline uint64_t fw_uring_tag(enum fw_uring_operation operation, uint32_t 
 static inline enum fw_uring_operation fw_uring_operation(uint64_t data)
 {
     return (enum fw_uring_operation)(data >> 56);
+}
+
+/* Whether a slot takes room from accepts. */
+static inline bool fw_uring_shares_room(const struct fw_uring *self, uint32_t slot)
+{
+    return self->accepts != NULL && (self->connects == NULL || slot < self->connects->first);
 }
 
 /* Hands the queue to the kernel without waiting. */
@@ -306,8 +313,8 @@ void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int resul
 void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
 /* Adopts what was handed over to this engine itself. */
 void fw_uring_adopt_own(struct fw_uring *self);
-/* A slot that was a ticket is free: there is room for another. */
-void fw_uring_own_closed(struct fw_uring *self);
+/* A slot is free: there is room for an accept. */
+void fw_uring_room(struct fw_uring *self);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);
 void fw_uring_accept_resume(struct fw_engine *engine);

@@ -20,16 +20,27 @@
 #include <errno.h>
 #include <poll.h>
 
+static bool is_dead(const struct fw_uring *self, uint32_t listener)
+{
+    return self->listeners_dead >> listener & 1;
+}
+
+/* Of the indexes that the kernel gives to accepts and hand-overs, how many are in use. */
 static uint32_t table_used(const struct fw_uring *self)
 {
-    return self->tickets_used + self->own_open;
+    return self->tickets_used + self->open_count;
+}
+
+static uint32_t table_room(const struct fw_uring *self)
+{
+    return self->connects != NULL ? self->connects->first : self->slots_max;
 }
 
 /* Arms one accept, if the table has room for what it may bring. */
 static bool arm_accept(struct fw_uring *self, uint32_t index)
 {
     struct fw_uring_accept *accept = &self->accepts[index];
-    if (table_used(self) + self->accepts_armed >= self->slots_max)
+    if (table_used(self) + self->accepts_armed >= table_room(self))
         return false;
     struct io_uring_sqe *sqe = fw_uring_next_entry(self);
     accept->peer_bytes = sizeof accept->peer;
@@ -46,7 +57,7 @@ static bool arm_accept(struct fw_uring *self, uint32_t index)
 static void watch_listeners(struct fw_uring *self)
 {
     for (uint32_t i = 0; i < self->listeners_count; i++) {
-        if (self->listeners_watched & 1u << i)
+        if (self->listeners_watched & 1u << i || is_dead(self, i))
             continue;
         self->listeners_watched |= 1u << i;
         struct io_uring_sqe *sqe = fw_uring_next_entry(self);
@@ -62,7 +73,8 @@ static void arm_accepts(struct fw_uring *self)
     if (self->accept_paused || self->accepts_armed == count)
         return;
     for (uint32_t i = 0; i < count; i++) {
-        if (!self->accepts[i].armed && !arm_accept(self, i))
+        if (!self->accepts[i].armed && !is_dead(self, self->accepts[i].listener) &&
+            !arm_accept(self, i))
             break;
     }
     if (self->accepts_armed == 0)
@@ -90,9 +102,12 @@ void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
                                        (const struct sockaddr *)&accept->peer, accept->peer_bytes);
     } else if (result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM) {
         pause_accepting(self, result);
+    } else if (result == -EINVAL || result == -EBADF || result == -ENOTSOCK) {
+        self->listeners_dead |= 1u << accept->listener; /* somebody has shut it */
     }
     /* Anything else (ECONNABORTED, EINTR, EPERM by a firewall) is that connection's, not ours. */
-    if (!self->accept_paused && !accept->armed && !arm_accept(self, index))
+    if (!self->accept_paused && !accept->armed &&
+        (is_dead(self, accept->listener) || !arm_accept(self, index)))
         arm_accepts(self);
 }
 
@@ -101,7 +116,7 @@ void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
     self->listeners_watched &= ~(1u << listener);
     if (self->accept_paused)
         return;
-    if (result > 0 && table_used(self) - self->tickets_closing >= self->slots_max)
+    if (result > 0 && table_used(self) - self->tickets_closing >= table_room(self))
         pause_accepting(self, -ENFILE);
     else if (self->tickets_closing == 0) /* else their ends arm */
         arm_accepts(self);
@@ -174,9 +189,13 @@ void fw_uring_accept_pause(struct fw_engine *engine)
     if (self->accept_paused)
         return;
     self->accept_paused = true;
-    for (unsigned i = 0; i < self->listeners_count; i++) {
+    /* By name: by descriptor the kernel looks through all that is armed in the ring. Watches stay,
+     * and say nothing. */
+    for (uint32_t i = 0; i < self->listeners_count * FW_URING_ACCEPTS; i++) {
+        if (!self->accepts[i].armed)
+            continue;
         struct io_uring_sqe *sqe = fw_uring_next_entry(self);
-        io_uring_prep_cancel_fd(sqe, self->listen_fds[i], IORING_ASYNC_CANCEL_ALL);
+        io_uring_prep_cancel64(sqe, fw_uring_tag(FW_URING_ACCEPT, 0, i), 0);
         sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
         sqe->user_data = fw_uring_tag(FW_URING_CANCEL, 0, 0);
     }
@@ -216,17 +235,14 @@ void fw_uring_adopt_own(struct fw_uring *self)
     for (uint32_t i = 0; i < self->own_count; i++) {
         const uint32_t ticket = self->own[i];
         self->tickets_used--;
-        self->own_open++;
         fw_uring_adopted(self, ticket, self->slots[ticket].tag);
         self->base.events->on_handed_over(self->base.owner, ticket, 0);
     }
     self->own_count = 0;
 }
 
-void fw_uring_own_closed(struct fw_uring *self)
+void fw_uring_room(struct fw_uring *self)
 {
-    fw_assert(self->own_open > 0);
-    self->own_open--;
     arm_accepts(self);
 }
 

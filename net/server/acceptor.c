@@ -10,7 +10,7 @@
  *
  *   on_accepted --room--> hand_over --0--> done
  *        |                    | -ENFILE
- *        +--every worker full-+--> waits in `tickets`, accepting stops --a worker has room-->
+ *        +--every worker full-+--> waits, accepting stops --a worker has room-->
  * hand_over
  *
  * SPDX-License-Identifier: Apache-2.0
@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fanwire/status.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 
 /* Connections in an acceptor's hands at once that has a thread; accepts in flight are a part of
@@ -43,7 +44,7 @@
 #define STORM_MS    16u
 #define STORM_COUNT 128u
 
-static_assert(FW_WORKERS_MAX <= 256, "a worker's index fits the octet that `targets` keeps");
+static_assert(FW_WORKERS_MAX <= 256, "a worker's index fits the octet that a ticket keeps");
 
 static uint64_t load(const atomic_uint_fast64_t *counter)
 {
@@ -115,17 +116,24 @@ static void block(struct fw_acceptor *acceptor)
 
 static void keep_waiting(struct fw_acceptor *acceptor, uint32_t ticket)
 {
-    fw_assert(acceptor->tickets_count < acceptor->tickets_max);
-    acceptor->tickets[acceptor->tickets_count++] = ticket;
+    acceptor->tickets[ticket].next = acceptor->waiting_first;
+    acceptor->waiting_first = ticket + 1;
     block(acceptor);
+}
+
+static uint32_t take_waiting(struct fw_acceptor *acceptor)
+{
+    uint32_t ticket = acceptor->waiting_first - 1;
+    acceptor->waiting_first = acceptor->tickets[ticket].next;
+    return ticket;
 }
 
 /* What the worker is told of the connection. */
 static uint32_t tag_of(const struct fw_acceptor *acceptor, uint32_t ticket)
 {
     const struct fw_server *server = acceptor->server;
-    uint32_t tag = acceptor->addresses[ticket];
-    if (server->listeners[acceptor->came_by[ticket]].tls)
+    uint32_t tag = acceptor->tickets[ticket].address;
+    if (server->listeners[acceptor->tickets[ticket].came_by].tls)
         tag |= FW_CONN_TAG_TLS;
     if (server->options.proxy_protocol && (tag & FW_TAG_PROXY))
         tag |= FW_CONN_TAG_PROXIED;
@@ -141,7 +149,7 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
     }
     acceptor->handed[worker->index]++;
     acceptor->run.left--;
-    acceptor->targets[ticket] = (uint8_t)worker->index;
+    acceptor->tickets[ticket].target = (uint8_t)worker->index;
     acceptor->handing++;
     fw_engine_hand_over(acceptor->engine, ticket, worker->engine, tag_of(acceptor, ticket));
 }
@@ -150,9 +158,9 @@ static void place(struct fw_acceptor *acceptor, uint32_t ticket)
  */
 static void place_waiting(struct fw_acceptor *acceptor)
 {
-    while (acceptor->tickets_count > 0 && choose(acceptor) != NULL)
-        place(acceptor, acceptor->tickets[--acceptor->tickets_count]);
-    if (acceptor->tickets_count == 0 && emptiest(acceptor) != NULL &&
+    while (acceptor->waiting_first != 0 && choose(acceptor) != NULL)
+        place(acceptor, take_waiting(acceptor));
+    if (acceptor->waiting_first == 0 && emptiest(acceptor) != NULL &&
         atomic_exchange(&acceptor->server->accepting_blocked, false) && acceptor->resume_ms == 0)
         fw_engine_accept_resume(acceptor->engine);
 }
@@ -162,11 +170,11 @@ static bool is_welcome(struct fw_acceptor *acceptor, uint32_t ticket, const stru
                        socklen_t peer_bytes)
 {
     if (fw_server_trusts(acceptor->server, peer)) {
-        acceptor->addresses[ticket] = FW_TAG_PROXY;
+        acceptor->tickets[ticket].address = FW_TAG_PROXY;
         return true;
     }
     return fw_server_admit(acceptor->server, &acceptor->log, fw_engine_now_ms(acceptor->engine),
-                           peer, peer_bytes, &acceptor->addresses[ticket]);
+                           peer, peer_bytes, &acceptor->tickets[ticket].address);
 }
 
 /* Pays for an accept by 1/rate seconds; who has a tenth of a second of debt waits it out. Nobody is
@@ -202,7 +210,7 @@ void fw_acceptor_accepted(struct fw_acceptor *acceptor, uint32_t ticket,
         fw_engine_refuse(acceptor->engine, ticket);
         return;
     }
-    acceptor->came_by[ticket] = (uint8_t)fw_engine_accepted_by(acceptor->engine);
+    acceptor->tickets[ticket].came_by = (uint8_t)fw_engine_accepted_by(acceptor->engine);
     keep_pace(acceptor);
     place(acceptor, ticket);
 }
@@ -212,12 +220,12 @@ void fw_acceptor_handed_over(struct fw_acceptor *acceptor, uint32_t ticket, int 
     acceptor->handing--;
     if (status == 0)
         return;
-    acceptor->handed[acceptor->targets[ticket]]--;
+    acceptor->handed[acceptor->tickets[ticket].target]--;
     if (status == -ENFILE) {
         acceptor->run.left = 0;
         keep_waiting(acceptor, ticket);
     } else {
-        fw_peers_left(&acceptor->server->peers, acceptor->addresses[ticket] & FW_TAG_ADDRESS);
+        fw_peers_left(&acceptor->server->peers, acceptor->tickets[ticket].address & FW_TAG_ADDRESS);
         fw_log_peer(&acceptor->log, fw_engine_now_ms(acceptor->engine), FW_LOG_WARN,
                     "a connection was lost on its way to a worker: %s", fw_status_text(status));
     }
@@ -268,42 +276,32 @@ static const struct fw_engine_events acceptor_events = {
 
 int fw_acceptor_init(struct fw_acceptor *acceptor, struct fw_server *server)
 {
-    *acceptor = (struct fw_acceptor){.server = server, .tickets_max = TICKETS_MAX};
-    if (fw_server_has_one_thread(server))
-        acceptor->tickets_max = server->slots_max;
-    const size_t count = acceptor->tickets_max;
+    *acceptor = (struct fw_acceptor){.server = server};
     fw_log_init(&acceptor->log, server->log.sink, server->log.context);
     acceptor->handed = fw_mem_zero(sizeof *acceptor->handed * server->workers_count);
-    acceptor->tickets = fw_mem_alloc(sizeof *acceptor->tickets * count);
-    acceptor->targets = fw_mem_alloc(count);
-    acceptor->came_by = fw_mem_alloc(count);
-    acceptor->addresses = fw_mem_zero(sizeof *acceptor->addresses * count);
-    if (acceptor->handed != NULL && acceptor->tickets != NULL && acceptor->targets != NULL &&
-        acceptor->came_by != NULL && acceptor->addresses != NULL)
-        return 0;
-    fw_acceptor_clear(acceptor);
-    return -ENOMEM;
+    return acceptor->handed == NULL ? -ENOMEM : 0;
 }
 
 void fw_acceptor_clear(struct fw_acceptor *acceptor)
 {
     fw_mem_free(acceptor->handed);
-    fw_mem_free(acceptor->tickets);
-    fw_mem_free(acceptor->targets);
-    fw_mem_free(acceptor->came_by);
-    fw_mem_free(acceptor->addresses);
     acceptor->handed = NULL;
+    if (acceptor->tickets != NULL)
+        munmap(acceptor->tickets, sizeof *acceptor->tickets * acceptor->tickets_max);
     acceptor->tickets = NULL;
-    acceptor->targets = NULL;
-    acceptor->came_by = NULL;
-    acceptor->addresses = NULL;
 }
 
-int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine)
+int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine, uint32_t tickets_max)
 {
     struct fw_server *server = acceptor->server;
     int result = 0;
     acceptor->engine = engine;
+    void *tickets = mmap(NULL, sizeof *acceptor->tickets * tickets_max, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (tickets == MAP_FAILED)
+        return -ENOMEM;
+    acceptor->tickets = tickets;
+    acceptor->tickets_max = tickets_max;
     for (unsigned i = 0; result == 0 && i < server->listeners_count; i++)
         result = fw_engine_listen(engine, server->listeners[i].fd);
     if (result == 0)
@@ -322,7 +320,7 @@ static int start(struct fw_acceptor *acceptor)
                                               .owner = acceptor,
                                               .events = &acceptor_events};
     int result = fw_engine_create(server->engine_kind, &options, &engine);
-    return result == 0 ? fw_acceptor_open(acceptor, engine) : result;
+    return result == 0 ? fw_acceptor_open(acceptor, engine, options.slots_max) : result;
 }
 
 /* The shorter wait, of which -1 is for ever. */
@@ -385,8 +383,8 @@ void fw_acceptor_close(struct fw_acceptor *acceptor)
     fw_engine_accept_pause(acceptor->engine);
     for (int result = 0; result == 0 && acceptor->handing > 0;)
         result = fw_engine_turn(acceptor->engine, -1);
-    while (acceptor->tickets_count > 0)
-        fw_engine_refuse(acceptor->engine, acceptor->tickets[--acceptor->tickets_count]);
+    while (acceptor->waiting_first != 0)
+        fw_engine_refuse(acceptor->engine, take_waiting(acceptor));
     fw_engine_turn(acceptor->engine, 0);
     atomic_store(&server->doors_closed, true);
     fw_server_wake_workers(server); /* each looks */

@@ -1,6 +1,6 @@
 /* server_impl.h: the inside of a server, for the files of net/server.
  *
- *   fw_server -+- acceptor: one thread, an engine that only listens
+ *   fw_server -+- acceptor: one thread, an engine that only listens; the only worker is it as well
  *              +- workers:  one thread each: engine, connections, hub, mailbox
  *              +- directory: the topics, shared
  *
@@ -127,6 +127,14 @@ struct fw_listener {
     char address[FW_SOCK_TEXT_BYTES];
 };
 
+/* A connection that is accepted and not handed over yet. */
+struct fw_ticket {
+    uint32_t address; /* its entry of the server's peers */
+    uint32_t next;    /* of those that wait, + 1 */
+    uint8_t target;   /* which worker it was offered to last */
+    uint8_t came_by;  /* which listener */
+};
+
 struct fw_acceptor {
     struct fw_server *server;
     struct fw_engine *engine;
@@ -143,13 +151,10 @@ struct fw_acceptor {
         struct fw_worker *worker; /* who gets the next `left` connections */
         uint32_t left;
     } run;
-    uint32_t *tickets; /* accepted, waiting for a worker with room */
-    uint32_t tickets_count;
-    uint32_t handing; /* hand-overs that on_handed_over has not ended */
+    struct fw_ticket *tickets; /* mapped: tickets_max of them, touched on first use */
     uint32_t tickets_max;
-    uint8_t *targets;    /* by ticket: which worker it was offered to last */
-    uint8_t *came_by;    /* by ticket: which listener */
-    uint32_t *addresses; /* by ticket: its entry of the server's peers */
+    uint32_t waiting_first; /* tickets that wait for a worker with room, the newest, + 1; 0: none */
+    uint32_t handing;       /* hand-overs that on_handed_over has not ended */
     atomic_uint_fast64_t address_full;
     atomic_uint_fast64_t address_fast;
     atomic_uint_fast64_t rate_pauses;
@@ -251,8 +256,9 @@ static inline bool fw_server_has_one_thread(const struct fw_server *server)
 {
     return server->workers_count == 1;
 }
-/* Begins to listen on `engine`, whose events are told by what follows. 0 or -errno. */
-int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine);
+/* Begins to listen on `engine`, which has `tickets_max` slots, and whose events are told by what
+ * follows. 0 or -errno. */
+int fw_acceptor_open(struct fw_acceptor *acceptor, struct fw_engine *engine, uint32_t tickets_max);
 void fw_acceptor_accepted(struct fw_acceptor *acceptor, uint32_t ticket,
                           const struct sockaddr *peer, socklen_t peer_bytes);
 void fw_acceptor_handed_over(struct fw_acceptor *acceptor, uint32_t ticket, int status);

@@ -483,10 +483,28 @@ static void choose_events(struct fw_worker *worker)
 
 /* ---- its life -------------------------------------------------------------------------------- */
 
+/* How many slots the worker's engine has: one for each connection, and for each accept of the only
+ * worker's that waits for one; where all that would not fit, there are fewer connections. */
+static uint32_t make_room(struct fw_server *server)
+{
+    if (!fw_server_has_one_thread(server))
+        return server->slots_max;
+    uint32_t limit = fw_engine_slots_limit(server->engine_kind);
+    if (limit > FW_CONNS_SLOTS_MAX)
+        limit = FW_CONNS_SLOTS_MAX;
+    uint32_t accepts = server->listeners_count * FW_ENGINE_ACCEPTS_MAX;
+    if (accepts > limit / 2)
+        accepts = limit / 2;
+    if (server->slots_max > limit - accepts)
+        server->slots_max = limit - accepts;
+    return server->slots_max + accepts;
+}
+
 static int start(struct fw_worker *worker)
 {
     struct fw_server *server = worker->server;
-    const struct fw_engine_options options = {.slots_max = server->slots_max,
+    const uint32_t slots_max = make_room(server);
+    const struct fw_engine_options options = {.slots_max = slots_max,
                                               .receive_bytes = FW_RECEIVE_BYTES_DEFAULT,
                                               .owner = &worker->conns,
                                               .events = &worker->events};
@@ -497,7 +515,7 @@ static int start(struct fw_worker *worker)
     if (server->workers_count > fw_server_cpus())
         fw_engine_gather(worker->engine, GATHER_EVENTS, GATHER_US);
     struct fw_conns *conns = &worker->conns;
-    result = fw_conns_init(conns, server->slots_max, fw_engine_now_ms(worker->engine));
+    result = fw_conns_init(conns, slots_max, fw_engine_now_ms(worker->engine));
     if (result != 0)
         return result;
     conns->engine = worker->engine;
@@ -525,7 +543,7 @@ static int start(struct fw_worker *worker)
     if (result == 0)
         result = start_compressor(worker);
     if (result == 0 && fw_server_has_one_thread(server))
-        result = fw_acceptor_open(&server->acceptor, worker->engine);
+        result = fw_acceptor_open(&server->acceptor, worker->engine, slots_max);
     return result;
 }
 
@@ -595,6 +613,7 @@ void *fw_worker_main(void *argument)
                    worker->index, fw_status_text(result));
         if (result < 0) /* nobody would serve what the acceptor hands over */
             fw_server_stop(server);
+        accept_too(worker); /* it stops: the doors are closed */
     }
     /* The engine outlives its thread: publishers may wake it until the server is destroyed. */
     fw_conns_clear(&worker->conns);

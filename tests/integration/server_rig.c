@@ -233,6 +233,10 @@ void server_start(struct server *server)
     cr_assert_eq(result, 0, "%s: %s", fw_status_name(result), server->log);
     cr_assert_eq(fw_server_listen(server->server, "127.0.0.1:0"), 0);
     server->address = fw_server_address(server->server, 0);
+    if (server->listens_twice) {
+        cr_assert_eq(fw_server_listen(server->server, "127.0.0.1:0"), 0);
+        server->second = fw_server_address(server->server, 1);
+    }
     result = fw_server_start(server->server);
     cr_assert_eq(result, 0, "%s: %s", fw_status_name(result), server->log);
 }
@@ -256,8 +260,13 @@ void server_unblock(struct server *server)
 
 struct ws_client server_client(struct server *server, const char *path)
 {
+    return server_client_at(server->address, path);
+}
+
+struct ws_client server_client_at(const char *address, const char *path)
+{
     struct ws_client client;
-    ws_client_connect(&client, server->address);
+    ws_client_connect(&client, address);
     unsigned status = ws_client_open(&client, path, "");
     cr_assert_eq(status, 101u, "%s was answered %u", path, status);
     return client;

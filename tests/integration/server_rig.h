@@ -83,6 +83,8 @@ struct server {
     fw_server *server;
     struct fw_server_options options;
     const char *address; /* of the first listener */
+    bool listens_twice;  /* to be set before it starts */
+    const char *second;  /* the other listener's address */
     const char *tls_certificates[3];
     const char *tls_keys[3];
 
@@ -130,6 +132,8 @@ void server_unblock(struct server *server);
 
 /* A client that has opened a path; the test fails when it is not answered 101. */
 struct ws_client server_client(struct server *server, const char *path);
+/* The same by one of several listeners. */
+struct ws_client server_client_at(const char *address, const char *path);
 
 /* Whether the log has a line with this. */
 bool server_logged(struct server *server, const char *text);

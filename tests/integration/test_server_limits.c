@@ -401,3 +401,32 @@ SERVER_TEST(server_limits, connections_beyond_the_most_wait_for_a_place, 60)
         ws_client_close(&clients[i]);
     server_end(&server);
 }
+
+/* Accepts that wait at one listener take no place from the other. */
+SERVER_TEST(server_limits, two_listeners_have_all_places_between_them, 60)
+{
+    enum { PLACES = 4 };
+    struct ws_client clients[PLACES];
+    struct ws_client waiting;
+    struct server server;
+    server_init(&server, engine);
+    server.options.connections_max = PLACES;
+    server.listens_twice = true;
+    server_start(&server);
+    for (unsigned i = 0; i < PLACES; i++)
+        clients[i] = server_client_at(i % 2 == 0 ? server.second : server.address, "/");
+    for (unsigned round = 0; round < 6; round++) { /* a place that is free is anybody's */
+        const char *address = round % 2 == 0 ? server.second : server.address;
+        ws_client_connect(&waiting, address);
+        cr_assert(ws_client_say(&waiting, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+        cr_assert(ws_client_silent(&waiting, 50));
+        ws_client_close(&clients[round % PLACES]);
+        cr_assert_eq(ws_client_answer(&waiting, NULL, 0), 200u);
+        ws_client_close(&waiting);
+        EVENTUALLY(server_connections(&server) == PLACES - 1);
+        clients[round % PLACES] = server_client_at(address, "/");
+    }
+    for (unsigned i = 0; i < PLACES; i++)
+        ws_client_close(&clients[i]);
+    server_end(&server);
+}

@@ -87,7 +87,7 @@ static void say_wrong_part(const struct fw_access_options *options, int result)
     parts[3].certificate_publish = options->certificate_publish;
     parts[4].cookie = options->cookie;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        fw_access *part;
+        fw_access *part = NULL;
         if (fw_access_create(&parts[i], &part) == FW_ERR_USAGE) {
             say_mistake("%s: %s", names[i], i < 4 ? pattern : "this is no cookie's name");
             return;

@@ -79,7 +79,7 @@ static void reload_now(void)
         settings_keep(&fresh, reload.running, left_out);
         result = check(&fresh);
     }
-    /* The last that can fail: it changes nothing then, and its log says why. */
+    /* It changes nothing when it fails, and its log says why. */
     if (result == 0 && settings_want_tls(reload.running) &&
         fw_server_reload_tls(reload.server) != 0)
         result = EXIT_FAILED;
