@@ -203,7 +203,7 @@ FW_PUBLIC void fw_server_wait(fw_server *server);
 FW_PUBLIC int fw_server_run(fw_server *server);
 
 /* Makes the server stop: no more connections are taken, each one is closed with 1001. Returns at
- * once.
+ * once. With one worker its thread takes connections, too: a callback that blocks it puts off both.
  *
  * thread       any, and signal handlers
  */
