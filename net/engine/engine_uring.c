@@ -110,7 +110,7 @@ void fw_uring_retire(struct fw_uring *self, uint32_t slot)
     if (flags & SLOT_ADOPT_WAITING)
         fw_uring_open(self, slot, s->tag);
     else if (shared)
-        fw_uring_room(self);
+        fw_uring_arm_accepts(self);
 }
 
 void fw_uring_adopted(struct fw_uring *self, uint32_t slot, uint32_t tag)

@@ -313,8 +313,8 @@ void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int resul
 void fw_uring_handed_over(struct fw_uring *self, uint32_t ticket, int result);
 /* Adopts what was handed over to this engine itself. */
 void fw_uring_adopt_own(struct fw_uring *self);
-/* A slot is free: there is room for an accept. */
-void fw_uring_room(struct fw_uring *self);
+/* Arms every accept that is not, as far as there is room. */
+void fw_uring_arm_accepts(struct fw_uring *self);
 int fw_uring_listen(struct fw_engine *engine, int listen_fd);
 void fw_uring_accept_pause(struct fw_engine *engine);
 void fw_uring_accept_resume(struct fw_engine *engine);

@@ -67,7 +67,7 @@ static void watch_listeners(struct fw_uring *self)
 }
 
 /* Arms every accept that is not, as far as there is room. */
-static void arm_accepts(struct fw_uring *self)
+void fw_uring_arm_accepts(struct fw_uring *self)
 {
     uint32_t count = self->listeners_count * FW_URING_ACCEPTS;
     if (self->accept_paused || self->accepts_armed == count)
@@ -108,7 +108,7 @@ void fw_uring_accepted(struct fw_uring *self, uint32_t index, int result)
     /* Anything else (ECONNABORTED, EINTR, EPERM by a firewall) is that connection's, not ours. */
     if (!self->accept_paused && !accept->armed &&
         (is_dead(self, accept->listener) || !arm_accept(self, index)))
-        arm_accepts(self);
+        fw_uring_arm_accepts(self);
 }
 
 void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
@@ -119,7 +119,7 @@ void fw_uring_watched(struct fw_uring *self, uint32_t listener, int result)
     if (result > 0 && table_used(self) - self->tickets_closing >= table_room(self))
         pause_accepting(self, -ENFILE);
     else if (self->tickets_closing == 0) /* else their ends arm */
-        arm_accepts(self);
+        fw_uring_arm_accepts(self);
 }
 
 /* Closes a ticket's descriptor; only when that is done is there room for another.
@@ -141,7 +141,7 @@ void fw_uring_ticket_closed(struct fw_uring *self, int result)
         return;
     fw_assert(self->tickets_used > 0);
     self->tickets_used--;
-    arm_accepts(self);
+    fw_uring_arm_accepts(self);
 }
 
 void fw_uring_hand_over_failed(struct fw_uring *self, uint32_t ticket, int result)
@@ -179,7 +179,7 @@ int fw_uring_listen(struct fw_engine *engine, int listen_fd)
     for (size_t i = count - FW_URING_ACCEPTS; i < count; i++)
         self->accepts[i].listener = (uint16_t)self->listeners_count;
     self->listeners_count++;
-    arm_accepts(self);
+    fw_uring_arm_accepts(self);
     return 0;
 }
 
@@ -207,7 +207,7 @@ void fw_uring_accept_resume(struct fw_engine *engine)
     if (!self->accept_paused)
         return;
     self->accept_paused = false;
-    arm_accepts(self);
+    fw_uring_arm_accepts(self);
 }
 
 /* Sends the descriptor, then closes ours; a refused send breaks the link and keeps the ticket. */
@@ -239,11 +239,6 @@ void fw_uring_adopt_own(struct fw_uring *self)
         self->base.events->on_handed_over(self->base.owner, ticket, 0);
     }
     self->own_count = 0;
-}
-
-void fw_uring_room(struct fw_uring *self)
-{
-    arm_accepts(self);
 }
 
 void fw_uring_refuse(struct fw_engine *engine, uint32_t ticket)

@@ -376,21 +376,40 @@ SERVER_TEST(server_limits, connections_that_come_too_fast_wait_and_none_is_dropp
     server_end(&server);
 }
 
+/* ---- full servers ---------------------------------------------------------------------------- */
+
+enum { PLACES = 4 };
+
+/* Starts a server, and takes all its places, by both listeners where there are two. */
+static void start_full(struct server *server, enum fw_engine_choice engine, bool listens_twice,
+                       struct ws_client *clients)
+{
+    server_init(server, engine);
+    server->options.connections_max = PLACES;
+    server->listens_twice = listens_twice;
+    server_start(server);
+    for (unsigned i = 0; i < PLACES; i++)
+        clients[i] =
+            server_client_at(listens_twice && i % 2 == 0 ? server->second : server->address, "/");
+}
+
+/* One more, who is not answered. */
+static struct ws_client one_too_many(const char *address)
+{
+    struct ws_client waiting;
+    ws_client_connect(&waiting, address);
+    cr_assert(ws_client_say(&waiting, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
+    cr_assert(ws_client_silent(&waiting, 200));
+    return waiting;
+}
+
 /* Who comes when all places are taken waits in the backlog, and is served when somebody leaves. */
 SERVER_TEST(server_limits, connections_beyond_the_most_wait_for_a_place, 60)
 {
-    enum { PLACES = 4 };
     struct ws_client clients[PLACES];
-    struct ws_client waiting;
     struct server server;
-    server_init(&server, engine);
-    server.options.connections_max = PLACES;
-    server_start(&server);
-    for (unsigned i = 0; i < PLACES; i++)
-        clients[i] = server_client(&server, "/");
-    ws_client_connect(&waiting, server.address);
-    cr_assert(ws_client_say(&waiting, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
-    cr_assert(ws_client_silent(&waiting, 200));
+    start_full(&server, engine, false, clients);
+    struct ws_client waiting = one_too_many(server.address);
     cr_assert_eq(server_connections(&server), (uint64_t)PLACES);
     cr_assert(ws_client_text(&clients[0], "e"), "those that are there are served");
     cr_assert(ws_client_got_text(&clients[0], "e"));
@@ -405,21 +424,12 @@ SERVER_TEST(server_limits, connections_beyond_the_most_wait_for_a_place, 60)
 /* Accepts that wait at one listener take no place from the other. */
 SERVER_TEST(server_limits, two_listeners_have_all_places_between_them, 60)
 {
-    enum { PLACES = 4 };
     struct ws_client clients[PLACES];
-    struct ws_client waiting;
     struct server server;
-    server_init(&server, engine);
-    server.options.connections_max = PLACES;
-    server.listens_twice = true;
-    server_start(&server);
-    for (unsigned i = 0; i < PLACES; i++)
-        clients[i] = server_client_at(i % 2 == 0 ? server.second : server.address, "/");
+    start_full(&server, engine, true, clients);
     for (unsigned round = 0; round < 6; round++) { /* a place that is free is anybody's */
         const char *address = round % 2 == 0 ? server.second : server.address;
-        ws_client_connect(&waiting, address);
-        cr_assert(ws_client_say(&waiting, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"));
-        cr_assert(ws_client_silent(&waiting, 50));
+        struct ws_client waiting = one_too_many(address);
         ws_client_close(&clients[round % PLACES]);
         cr_assert_eq(ws_client_answer(&waiting, NULL, 0), 200u);
         ws_client_close(&waiting);
