@@ -276,10 +276,7 @@ static struct fw_bytes live(struct fw_access *access, const uint8_t *in, size_t 
     note_publications(&fake);
     fake.host.access = access;
     fake.rules.allow_origins = origins;
-    for (size_t at = 0; at < count; at += piece) {
-        fake_host_receive(&fake, in + at, count - at < piece ? count - at : piece);
-        fake_host_flush(&fake);
-    }
+    fake_host_receive_pieces(&fake, in, count, piece);
     require_rights(&fake, is_good);
     struct fw_bytes sent = {block_of(fake.sent, fake.sent_count), fake.sent_count};
     fake_host_clear(&fake);

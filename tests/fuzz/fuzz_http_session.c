@@ -105,10 +105,7 @@ static void live(const uint8_t *data, size_t size, size_t piece)
     fake_host_init(&fake);
     fake.rules.feed = true;
     fake.rules.allow_origins = origins;
-    for (size_t at = 0; at < size; at += piece) {
-        fake_host_receive(&fake, data + at, size - at < piece ? size - at : piece);
-        fake_host_flush(&fake);
-    }
+    fake_host_receive_pieces(&fake, data, size, piece);
     fake_host_publish(&fake, "a", "x", 1); /* what a poll waits for */
     fake_host_flush(&fake);
     size_t bytes = judge_head(fake.sent, fake.sent_count, &status);

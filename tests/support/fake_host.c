@@ -489,6 +489,15 @@ void fake_host_receive(struct fake_host *fake, const void *bytes, size_t bytes_c
     free(input);
 }
 
+void fake_host_receive_pieces(struct fake_host *fake, const uint8_t *bytes, size_t bytes_count,
+                              size_t piece)
+{
+    for (size_t at = 0; at < bytes_count; at += piece) {
+        fake_host_receive(fake, bytes + at, bytes_count - at < piece ? bytes_count - at : piece);
+        fake_host_flush(fake);
+    }
+}
+
 static void take(struct fake_host *fake, const uint8_t *bytes, size_t count)
 {
     if (fake->sent_count + count + 1 > fake->sent_room) {

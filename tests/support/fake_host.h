@@ -107,6 +107,10 @@ void fake_host_clear(struct fake_host *fake);
 /* The peer's bytes come; nothing is flushed. */
 void fake_host_receive(struct fake_host *fake, const void *bytes, size_t bytes_count);
 
+/* The same in pieces of `piece` octets, each flushed. */
+void fake_host_receive_pieces(struct fake_host *fake, const uint8_t *bytes, size_t bytes_count,
+                              size_t piece);
+
 /* Ends the turn: sends, as far as the window goes, and does what the session waits for, until
  * nothing changes any more. */
 void fake_host_flush(struct fake_host *fake);
