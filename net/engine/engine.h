@@ -133,7 +133,8 @@ void fw_engine_destroy(struct fw_engine *engine);
 
 /* Runs one turn.
  *
- * timeout_ms   how long to wait for the first event; 0: do not wait, -1: for ever
+ * timeout_ms   how long to wait for the first event, counted from fw_engine_now_ms; 0: do not wait,
+ *              -1: for ever. The turn may come sooner, and without one.
  * returns      0; -errno when the engine itself is broken (nothing of a peer's making does that)
  */
 int fw_engine_turn(struct fw_engine *engine, int timeout_ms);

@@ -33,14 +33,11 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-/* One receive: a message of 256 KB comes whole, and is answered from where it stands. */
-#define WINDOW_BYTES_MAX ((size_t)512 * 1024)
 /* What is kept ends at a cache line, so that the kernel's copy of the next bytes starts at one. */
 #define KEPT_ALIGNMENT ((size_t)64)
 /* A turn that has received this much ends: what it received is sent from the cache, and a peer that
@@ -56,7 +53,6 @@ enum asked { ASKED_WAKE = 1, ASKED_ARRIVALS = 2 };
 
 #define EVENTS_HANGUP  ((uint32_t)(EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 #define EVENTS_OF_SLOT ((uint32_t)(EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
-#define EVENTS_OF_WAKE ((uint32_t)(EPOLLIN | EPOLLET))
 
 static const struct linger linger_abort = {.l_onoff = 1, .l_linger = 0};
 
@@ -213,7 +209,9 @@ static void note(struct fw_epoll *self, const struct epoll_event *event)
 {
     uint32_t slot = (uint32_t)event->data.u64;
     if (FW_UNLIKELY(slot >= FW_EPOLL_INDEX_LISTENER)) {
-        if (slot != FW_EPOLL_INDEX_WAKE) /* `asked` is looked at in every turn */
+        if (slot == FW_EPOLL_INDEX_ALARM)
+            self->alarm_ms = 0;
+        else if (slot != FW_EPOLL_INDEX_WAKE) /* `asked` is looked at in every turn */
             fw_epoll_acceptor_ready(self, slot - FW_EPOLL_INDEX_LISTENER);
         return;
     }
@@ -488,19 +486,39 @@ static bool work_waits(const struct fw_epoll *self)
            self->owner_called || fw_epoll_acceptor_waits(self);
 }
 
+/* Has the kernel wake us by a time. An alarm that stands is left where it is, and may ring too
+ * soon: then a turn has nothing to do. A timeout of each wait's own costs a twentieth of the turn
+ * of one small message. */
+static int set_alarm(struct fw_epoll *self, int timeout_ms)
+{
+    const uint64_t due_ms = self->base.now_ms + (unsigned)timeout_ms;
+    if (FW_LIKELY(self->alarm_ms != 0 && self->alarm_ms <= due_ms))
+        return 0;
+    const struct itimerspec alarm = {.it_value = {.tv_sec = (time_t)(due_ms / 1000),
+                                                  .tv_nsec = (long)(due_ms % 1000) * 1000000}};
+    if (timerfd_settime(self->alarm_fd, TFD_TIMER_ABSTIME, &alarm, NULL) != 0)
+        return -errno;
+    self->alarm_ms = due_ms;
+    return 0;
+}
+
 static int wait_for_events(struct fw_epoll *self, int timeout_ms)
 {
     if (timeout_ms != 0 && work_waits(self))
         timeout_ms = 0;
     if (self->connects != NULL)
         timeout_ms = fw_epoll_connects_wait_ms(self, timeout_ms);
+    int status = timeout_ms > 0 ? set_alarm(self, timeout_ms) : 0;
+    if (status != 0)
+        return status;
     if (timeout_ms != 0) {
         atomic_store(&self->sleeping, true); /* pairs with the load in ask */
         if (atomic_load(&self->asked) != 0)
             timeout_ms = 0;
     }
-    int count = epoll_wait(self->epoll_fd, self->events, FW_EPOLL_EVENTS_MAX, timeout_ms);
-    int status = count >= 0 ? count : errno == EINTR ? 0 : -errno;
+    int count =
+        epoll_wait(self->epoll_fd, self->events, FW_EPOLL_EVENTS_MAX, timeout_ms == 0 ? 0 : -1);
+    status = count >= 0 ? count : errno == EINTR ? 0 : -errno;
     atomic_store(&self->sleeping, false);
     self->owner_called = false;
     return status;
@@ -544,34 +562,8 @@ static int epoll_turn(struct fw_engine *engine, int timeout_ms)
     return 0;
 }
 
-/* ---- creation -------------------------------------------------------------------------------- */
-
-static void close_sockets(struct fw_epoll *self)
-{
-    for (uint32_t i = 0; i < self->slots_touched; i++) {
-        if (self->slots[i].flags & (SLOT_OPEN | SLOT_CONNECTING) && self->slots[i].fd >= 0)
-            close(self->slots[i].fd);
-    }
-    for (uint32_t i = 0; i < self->arrivals_count; i++)
-        close(self->arrivals[(self->arrivals_first + i) % self->slots_max].fd);
-}
-
-static void epoll_destroy(struct fw_engine *engine)
-{
-    struct fw_epoll *self = fw_epoll_of(engine);
-    fw_epoll_acceptor_destroy(self);
-    close_sockets(self);
-    close(self->wake_fd);
-    close(self->epoll_fd);
-    fw_epoll_connects_destroy(self);
-    munmap(self->slots, self->tables_bytes);
-    pthread_mutex_destroy(&self->arrivals_lock);
-    fw_mem_free(self->buffer);
-    fw_mem_free(self);
-}
-
-static const struct fw_engine_ops epoll_ops = {
-    .destroy = epoll_destroy,
+const struct fw_engine_ops fw_epoll_ops = {
+    .destroy = fw_epoll_destroy,
     .turn = epoll_turn,
     .wake = epoll_wake,
     .send = epoll_send,
@@ -587,100 +579,3 @@ static const struct fw_engine_ops epoll_ops = {
     .refuse = fw_epoll_refuse,
     .connect = fw_epoll_connect,
 };
-
-void *fw_epoll_map(size_t bytes)
-{
-    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return map == MAP_FAILED ? NULL : map;
-}
-
-/* Lays the tables out in one mapping, the strictest alignment first. */
-static int map_tables(struct fw_epoll *self)
-{
-    size_t count = self->slots_max > 0 ? self->slots_max : 1;
-    self->tables_bytes = count * (sizeof *self->slots + sizeof *self->unsent +
-                                  sizeof *self->arrivals + sizeof *self->closing);
-    self->slots = fw_epoll_map(self->tables_bytes);
-    if (self->slots == NULL)
-        return -ENOMEM;
-    self->unsent = (struct fw_epoll_unsent *)(void *)(self->slots + count);
-    self->arrivals = (struct fw_epoll_arrival *)(void *)(self->unsent + count);
-    self->closing = (uint32_t *)(void *)(self->arrivals + count);
-    return 0;
-}
-
-/* Opens the epoll set and the descriptor that ends its wait. That descriptor is never read: with an
- * edge for each write, what it holds does not matter. */
-static int open_kernel_side(struct fw_epoll *self)
-{
-    self->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (self->epoll_fd < 0)
-        return -errno;
-    self->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    struct epoll_event event = {.events = EVENTS_OF_WAKE, .data.u64 = FW_EPOLL_INDEX_WAKE};
-    if (self->wake_fd >= 0 && epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, self->wake_fd, &event) == 0)
-        return 0;
-    int status = -errno;
-    if (self->wake_fd >= 0)
-        close(self->wake_fd);
-    close(self->epoll_fd);
-    return status;
-}
-
-static void init(struct fw_epoll *self, const struct fw_engine_options *options)
-{
-    self->base.ops = &epoll_ops;
-    self->base.events = options->events;
-    self->base.owner = options->owner;
-    self->base.now_ms = fw_epoll_monotonic_ms();
-    self->slots_max = options->slots_max;
-    self->free_first = FW_EPOLL_NONE;
-    self->due_first = FW_EPOLL_NONE;
-    self->due_last = FW_EPOLL_NONE;
-    self->buffer_bytes = options->receive_bytes > 0 ? options->receive_bytes : WINDOW_BYTES_MAX;
-    self->window_bytes =
-        self->buffer_bytes < WINDOW_BYTES_MAX ? self->buffer_bytes : WINDOW_BYTES_MAX;
-}
-
-int fw_engine_epoll_create(const struct fw_engine_options *options, struct fw_engine **engine_out)
-{
-    if (options->slots_max > FW_EPOLL_SLOTS_MAX || options->events == NULL)
-        return FW_ERR_USAGE;
-    struct fw_epoll *self = fw_mem_zero(sizeof *self);
-    if (self == NULL)
-        return -ENOMEM;
-    init(self, options);
-    int status = -ENOMEM;
-    self->buffer = fw_mem_alloc(self->buffer_bytes);
-    if (self->buffer == NULL)
-        goto fail_buffer;
-    status = map_tables(self);
-    if (status != 0)
-        goto fail_tables;
-    status = -pthread_mutex_init(&self->arrivals_lock, NULL);
-    if (status != 0)
-        goto fail_lock;
-    if (options->connects_max > 0)
-        status = fw_epoll_connects_create(self);
-    if (status != 0)
-        goto fail_connects;
-    status = open_kernel_side(self);
-    if (status != 0)
-        goto fail_kernel;
-    self->base.stats.receive_memory_bytes = self->buffer_bytes;
-    *engine_out = &self->base;
-    return 0;
-
-fail_kernel:
-    fw_epoll_connects_destroy(self);
-fail_connects:
-    pthread_mutex_destroy(&self->arrivals_lock);
-fail_lock:
-    munmap(self->slots, self->tables_bytes);
-fail_tables:
-    fw_mem_free(self->buffer);
-fail_buffer:
-    fw_mem_free(self);
-    return status;
-}

@@ -1,7 +1,8 @@
-/* engine_epoll.h: what the two files of the epoll engine share; nobody else includes this.
+/* engine_epoll.h: what the files of the epoll engine share; nobody else includes this.
  *
  * engine_epoll.c moves the bytes of slots and runs the turn; engine_epoll_accept.c takes
- * connections from listeners and gives them to other engines; engine_epoll_connect.c opens them.
+ * connections from listeners and gives them to other engines; engine_epoll_connect.c opens them;
+ * engine_epoll_setup.c makes the tables and descriptors, and ends them.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,8 +20,10 @@
 
 /* Slots that one engine may have: the numbers above are free for what is no slot. */
 #define FW_EPOLL_SLOTS_MAX (1u << 24)
-/* In epoll's user data, instead of a slot: the wake descriptor, and the first listener. */
+/* In epoll's user data, instead of a slot: the wake descriptor, the alarm, and the first listener.
+ */
 #define FW_EPOLL_INDEX_WAKE     0xffffffffu
+#define FW_EPOLL_INDEX_ALARM    0xfffffffeu
 #define FW_EPOLL_INDEX_LISTENER 0x80000000u
 /* Ends a list of slots or tickets. */
 #define FW_EPOLL_NONE 0xffffffffu
@@ -89,7 +92,9 @@ struct fw_epoll {
     struct fw_engine base;
     int epoll_fd;
     int wake_fd;
-    uint8_t *buffer; /* all slots receive into this one, behind what is kept */
+    int alarm_fd;
+    uint64_t alarm_ms; /* when it rings; 0: it is not set */
+    uint8_t *buffer;   /* all slots receive into this one, behind what is kept */
     size_t buffer_bytes;
     size_t window_bytes;    /* one receive takes at most this */
     size_t kept_bytes;      /* at the front of the buffer, until the sends are settled */
@@ -132,6 +137,8 @@ static inline struct fw_epoll *fw_epoll_of(struct fw_engine *engine)
     return (struct fw_epoll *)(void *)engine;
 }
 
+extern const struct fw_engine_ops fw_epoll_ops;
+
 uint64_t fw_epoll_monotonic_ms(void);
 
 /* Maps zeroed memory that costs nothing until it is touched; NULL when there is none. */
@@ -155,6 +162,9 @@ int fw_epoll_watch(struct fw_epoll *self, uint32_t slot);
 
 /* Puts a slot into the list that the next turn serves. */
 void fw_epoll_make_due(struct fw_epoll *self, uint32_t slot);
+
+/* engine_epoll_setup.c */
+void fw_epoll_destroy(struct fw_engine *engine);
 
 /* engine_epoll_connect.c */
 int fw_epoll_connects_create(struct fw_epoll *self);

@@ -68,6 +68,7 @@ enum fw_uring_operation {
     FW_URING_SHUTDOWN,
     FW_URING_ADOPT,
     FW_URING_WAKE,
+    FW_URING_ALARM,
     FW_URING_ACCEPT,
     FW_URING_WATCH,
     FW_URING_HAND_OVER,
@@ -187,6 +188,9 @@ struct fw_uring {
     int wake_fd;
     atomic_bool wake_pending;
     uint64_t wake_value;
+
+    struct __kernel_timespec alarm; /* read at the submission */
+    uint64_t alarm_ms;              /* when it rings; 0: it is not set */
 
     int listen_fds[FW_URING_LISTENERS_MAX];
     unsigned listeners_count;

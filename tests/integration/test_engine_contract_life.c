@@ -281,9 +281,32 @@ ENGINE_TEST(engine_life, reads_the_clock_once_a_turn)
     cr_assert_leq(before, clock);
     usleep(20000);
     cr_assert_eq(fw_engine_now_ms(worker->engine), before);
-    rig_worker_turn(worker, 30);
-    cr_assert_geq(fw_engine_now_ms(worker->engine), before + 45,
-                  "a turn that waited 30 ms after 20");
+    rig_worker_turn(worker, 50);
+    cr_assert_geq(fw_engine_now_ms(worker->engine), before + 50,
+                  "a turn that waited until 50 ms after the last, 20 of them gone");
+    rig_destroy(rig);
+}
+
+/* A wait may end too soon, never too late: also behind a longer one that was cut, whose alarm the
+ * engine may have left standing. */
+ENGINE_TEST(engine_life, waits_of_all_lengths_end_in_time)
+{
+    static const int waits_ms[] = {60000, 200, 20, 60000, 5, 90, 1, 60000};
+    struct rig *rig = rig_create(kind, NULL);
+    struct rig_worker *worker = &rig->workers[0];
+    for (unsigned i = 0; i < sizeof waits_ms / sizeof *waits_ms; i++) {
+        uint64_t due_ms = fw_engine_now_ms(worker->engine) + (unsigned)waits_ms[i];
+        bool cut = waits_ms[i] == 60000;
+        unsigned wakes = worker->wakes + cut;
+        if (cut)
+            fw_engine_wake(worker->engine);
+        unsigned turns = 0;
+        while (cut ? worker->wakes < wakes : fw_engine_now_ms(worker->engine) < due_ms) {
+            rig_worker_turn(worker, (int)(due_ms - fw_engine_now_ms(worker->engine)));
+            cr_assert_leq(++turns, 10u, "wait %u turns in vain", i);
+        }
+        cr_assert_lt(fw_engine_now_ms(worker->engine), due_ms + 5000);
+    }
     rig_destroy(rig);
 }
 
