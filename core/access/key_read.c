@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "access/key.h"
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "base/mem.h"
 #include "proto/json.h"
 

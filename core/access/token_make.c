@@ -4,7 +4,7 @@
  */
 #include "access/key.h"
 #include "access/principal.h"
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "base/mem.h"
 #include "proto/json.h"
 

@@ -8,14 +8,15 @@
  */
 #include "proto/ws_handshake.h"
 
+#include "base/base64.h"
 #include "base/check.h"
 #include "fanwire/status.h"
 
 #include <wolfssl/options.h>
-#include <wolfssl/wolfcrypt/coding.h>
 #include <wolfssl/wolfcrypt/hash.h>
 #include <wolfssl/wolfcrypt/sha.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -59,40 +60,24 @@ static int find_once(const struct fw_http_head *head, const uint8_t *in, const c
     return fw_http_find(head, in, name, at + 1, &second) < 0 ? 1 : 2;
 }
 
+static_assert(FW_BASE64_CHARS(FW_WS_KEY_BYTES) == FW_WS_KEY_CHARS, "a key is 16 octets");
+static_assert(FW_BASE64_CHARS(WC_SHA_DIGEST_SIZE) == FW_WS_ACCEPT_CHARS, "RFC 6455, section 4.2.2");
+
 static int hash_accept(const uint8_t key[FW_WS_KEY_CHARS], char accept_out[FW_WS_ACCEPT_CHARS])
 {
     uint8_t text[FW_WS_KEY_CHARS + GUID_CHARS];
     uint8_t digest[WC_SHA_DIGEST_SIZE];
-    word32 chars = FW_WS_ACCEPT_CHARS;
     memcpy(text, key, FW_WS_KEY_CHARS);
     memcpy(text + FW_WS_KEY_CHARS, GUID, GUID_CHARS);
     if (wc_ShaHash(text, sizeof text, digest) != 0)
         return -ENOMEM;
-    int failed = Base64_Encode_NoNl(digest, sizeof digest, (byte *)accept_out, &chars);
-    fw_assert(failed == 0 && chars == FW_WS_ACCEPT_CHARS);
+    fw_base64_encode((struct fw_bytes){digest, sizeof digest}, accept_out);
     return 0;
 }
 
 static void encode_key(const uint8_t key[FW_WS_KEY_BYTES], uint8_t chars_out[FW_WS_KEY_CHARS])
 {
-    word32 chars = FW_WS_KEY_CHARS;
-    int failed = Base64_Encode_NoNl(key, FW_WS_KEY_BYTES, chars_out, &chars);
-    fw_assert(failed == 0 && chars == FW_WS_KEY_CHARS);
-}
-
-/* wolfCrypt's decoder passes over white space and spare bits, so the canonical form is proved by
- * encoding again. It wants more room than it fills. */
-static bool key_canonical(struct fw_bytes key)
-{
-    uint8_t octets[FW_WS_KEY_CHARS];
-    uint8_t again[FW_WS_KEY_CHARS];
-    word32 octets_count = sizeof octets;
-    if (key.count != FW_WS_KEY_CHARS ||
-        Base64_Decode(key.at, FW_WS_KEY_CHARS, octets, &octets_count) != 0 ||
-        octets_count != FW_WS_KEY_BYTES)
-        return false;
-    encode_key(octets, again);
-    return memcmp(again, key.at, FW_WS_KEY_CHARS) == 0;
+    fw_base64_encode((struct fw_bytes){key, FW_WS_KEY_BYTES}, (char *)chars_out);
 }
 
 /* Judges the subprotocols of every occurrence as one list. At most FW_WS_LIST_TOKENS_MAX tokens are
@@ -173,7 +158,8 @@ int fw_ws_handshake_check(const struct fw_http_head *head, const uint8_t *in,
     if (find_once(head, in, "sec-websocket-version", &value) != 1 ||
         !fw_bytes_equal(value, fw_bytes_of("13")))
         return FW_ERR_WS_VERSION;
-    if (find_once(head, in, "sec-websocket-key", &value) != 1 || !key_canonical(value))
+    if (find_once(head, in, "sec-websocket-key", &value) != 1 ||
+        !fw_base64_is_of(value, FW_WS_KEY_BYTES))
         return FW_ERR_WS_KEY;
     struct fw_bytes key = value;
     int result = check_protocols(head, in);

@@ -34,6 +34,7 @@ enum conn_flags {
     CONN_PAUSED = 16,  /* the engine receives nothing from it */
     CONN_TLS = 32,     /* conn_tls.c stands between it and its session */
     CONN_PROXIED = 64, /* conn_proxy.c waits for its PROXY header */
+    CONN_RESET = 128,  /* by the peer: nothing of it is left to abort */
 };
 
 /* One connection's send of this batch: which pieces it took. */
@@ -277,7 +278,7 @@ static void close_conn(struct fw_conns *conns, struct fw_conn *conn, bool abort)
 {
     conn->flags |= CONN_CLOSING;
     fw_wheel_cancel(&conns->wheel, conn->slot);
-    fw_engine_close(conns->engine, conn->slot, abort);
+    fw_engine_close(conns->engine, conn->slot, abort && !(conn->flags & CONN_RESET));
 }
 
 /* Says FIN, and waits for the peer's or for so long; twice does nothing. */
@@ -478,6 +479,8 @@ static void on_ended(void *owner, uint32_t slot, int status)
     if (conn->flags & CONN_CLOSING)
         return;
     bool told = conn->session.end != FW_END_NOT;
+    if (status == -ECONNRESET)
+        conn->flags |= CONN_RESET;
     fw_session_ended(&conn->session, status);
     if (FW_UNLIKELY(conn->flags & CONN_TLS) && !told)
         fw_conn_tls_hung_up(conns, conn);

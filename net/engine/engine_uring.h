@@ -176,7 +176,8 @@ struct fw_uring {
     bool sends_unsettled;
     unsigned told; /* completions at the queue's head whose sends were told of already */
     bool has_setsockopt;
-    bool busy; /* the last turn had events */
+    uint16_t accept_flags; /* FW_URING_ACCEPT_POLL_FIRST, where that is had */
+    bool busy;             /* the last turn had events */
     uint32_t gather_events;
     uint32_t gather_us;
 

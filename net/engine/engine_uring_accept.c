@@ -1,9 +1,10 @@
 /* engine_uring_accept.c: the listening side of the io_uring engine: accepts, and hand-overs to
  * other rings.
  *
- * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener, and never more in flight than
- * the table has room for: an accept whose file table is full takes the connection and drops it.
- * While there is no room the listeners are polled, so that the owner is told when somebody waits. A
+ * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener, and never more than the table
+ * has room for: an accept whose file table is full takes the connection and drops it. Each begins
+ * by a poll, where that is had: a try, mostly in vain, costs a tenth of a connection's life. While
+ * there is no room the listeners are polled, so that the owner is told when somebody waits. A
  * hand-over is a ring message that carries the direct descriptor, linked to the closing of ours:
  * refused by a full table, it breaks the link, and the ticket is still the owner's.
  *
@@ -49,6 +50,7 @@ static bool arm_accept(struct fw_uring *self, uint32_t index)
     io_uring_prep_accept_direct(sqe, self->listen_fds[accept->listener],
                                 (struct sockaddr *)&accept->peer, &accept->peer_bytes, 0, 0);
     sqe->file_index = IORING_FILE_INDEX_ALLOC; /* liburing 2.3 would add 1 to it, and make it 0 */
+    sqe->ioprio = self->accept_flags;
     sqe->user_data = fw_uring_tag(FW_URING_ACCEPT, 0, index);
     return true;
 }

@@ -167,21 +167,38 @@ static int create_tables(struct fw_uring *self)
     return self->gathers == NULL || self->gather_pieces == NULL ? -ENOMEM : 0;
 }
 
-/* Whether setsockopt is a command here (Linux 6.7): tried on a socket of its own. */
-static void probe_setsockopt(struct fw_uring *self)
+/* The result of an entry that ends at once, or -errno of the ring. */
+static int try_entry(struct fw_uring *self, struct io_uring_sqe *sqe)
 {
+    struct io_uring_cqe *cqe;
+    sqe->user_data = fw_uring_tag(FW_URING_IGNORED, 0, 0);
+    int result = io_uring_submit(&self->ring);
+    if (result == 1 && (result = io_uring_wait_cqe(&self->ring, &cqe)) == 0) {
+        result = cqe->res;
+        io_uring_cqe_seen(&self->ring, cqe);
+    }
+    return result;
+}
+
+/* What cannot be asked for is tried: whether setsockopt is a command here (Linux 6.7), on a socket
+ * of its own, and whether an accept may begin by a poll (Linux 6.10), on no descriptor, which is
+ * found out behind the flags. */
+static void try_features(struct fw_uring *self)
+{
+    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    io_uring_prep_accept_direct(sqe, -1, NULL, NULL, 0, 0);
+    sqe->file_index = IORING_FILE_INDEX_ALLOC;
+    sqe->ioprio = FW_URING_ACCEPT_POLL_FIRST;
+    if (try_entry(self, sqe) == -EBADF)
+        self->accept_flags = FW_URING_ACCEPT_POLL_FIRST;
+
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    struct io_uring_sqe *sqe = fw_uring_next_entry(self);
+    sqe = fw_uring_next_entry(self);
     fw_uring_prep_setsockopt(sqe, fd, SOL_SOCKET, SO_LINGER, &fw_uring_linger_abort,
                              sizeof fw_uring_linger_abort);
-    sqe->user_data = fw_uring_tag(FW_URING_IGNORED, 0, 0);
-    struct io_uring_cqe *cqe;
-    if (io_uring_submit(&self->ring) == 1 && io_uring_wait_cqe(&self->ring, &cqe) == 0) {
-        self->has_setsockopt = cqe->res >= 0;
-        io_uring_cqe_seen(&self->ring, cqe);
-    }
+    self->has_setsockopt = try_entry(self, sqe) >= 0;
     close(fd);
 }
 
@@ -229,7 +246,7 @@ static int start_ring(struct fw_uring *self, const struct fw_engine_options *opt
         return result;
     if ((result = fw_uring_register(&self->ring, IORING_REGISTER_ENABLE_RINGS, NULL, 0)) < 0)
         return result;
-    probe_setsockopt(self);
+    try_features(self);
     fw_uring_arm_wake(self);
     return 0;
 }

@@ -24,6 +24,9 @@
 #define FW_URING_NO_SQARRAY 0u
 #endif
 
+/* An accept that begins by a poll, not by a try (Linux 6.10). */
+#define FW_URING_ACCEPT_POLL_FIRST (1u << 2)
+
 /* io_uring_register_restrictions and io_uring_enable_rings: Debian's liburing 2.3 declares both and
  * exports neither. 0 or -errno. */
 static inline int fw_uring_register(struct io_uring *ring, unsigned operation, const void *argument,

@@ -13,7 +13,7 @@
  */
 #include "access/credential.h"
 #include "access/origin.h"
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "fuzz/publications.h"
 
 #define INPUT_BYTES_MAX 800

@@ -9,7 +9,7 @@
  */
 #include "fuzz/target.h"
 #include "access/token.h"
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "base/mem.h"
 
 #include <fanwire/status.h>

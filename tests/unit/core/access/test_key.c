@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "support/fail_mem.h"
 #include "unit/core/access/token_rig.h"
 

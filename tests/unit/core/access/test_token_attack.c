@@ -4,7 +4,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "base/mem.h"
 #include "unit/core/access/token_rig.h"
 

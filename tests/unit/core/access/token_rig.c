@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0
  */
 #include "unit/core/access/token_rig.h"
-#include "base/base64url.h"
+#include "base/base64.h"
 
 #include <criterion/criterion.h>
 #include <fanwire/status.h>

@@ -1,8 +1,9 @@
-/* test_base64url.c: base64url without padding (core/base/base64url.h; RFC 4648, sections 5, 10).
+/* test_base64.c: base64url without padding, base64 with (core/base/base64.h; RFC 4648, sections 4,
+ * 5, 10).
  *
  * SPDX-License-Identifier: Apache-2.0
  */
-#include "base/base64url.h"
+#include "base/base64.h"
 #include "support/guard_buf.h"
 
 #include <criterion/criterion.h>
@@ -74,4 +75,49 @@ Test(base64url, refuses_padding_spare_bits_lone_characters_and_too_little_room)
         cr_assert_eq(fw_base64url_decode(fw_bytes_of(texts[i]), out, sizeof out), -EINVAL, "%s",
                      texts[i]);
     cr_assert_eq(fw_base64url_decode(fw_bytes_of("Zm9v"), out, 2), -EINVAL);
+}
+
+static const struct {
+    const char *octets;
+    const char *text;
+} padded[] = {{"", ""},
+              {"f", "Zg=="},
+              {"fo", "Zm8="},
+              {"foo", "Zm9v"},
+              {"foob", "Zm9vYg=="},
+              {"fooba", "Zm9vYmE="},
+              {"foobar", "Zm9vYmFy"},
+              {"\xfb\xff", "+/8="}};
+
+Test(base64, is_written_as_in_rfc_4648)
+{
+    for (size_t i = 0; i < sizeof padded / sizeof *padded; i++) {
+        char text[16] = {0};
+        size_t octets_count = strlen(padded[i].octets);
+        size_t count = fw_base64_encode(fw_bytes_of(padded[i].octets), text);
+        cr_assert_eq(count, strlen(padded[i].text));
+        cr_assert_eq(count, FW_BASE64_CHARS(octets_count));
+        cr_assert_str_eq(text, padded[i].text);
+        cr_assert(fw_base64_is_of(fw_bytes_of(text), octets_count));
+        for (size_t other = 0; other < 8; other++)
+            cr_assert_eq(fw_base64_is_of(fw_bytes_of(text), other), other == octets_count,
+                         "'%s' of %zu octets", text, other);
+    }
+}
+
+Test(base64, of_a_text_is_the_canonical_one_only)
+{
+    for (unsigned at = 0; at < 4; at++) {
+        for (unsigned c = 0; c < 256; c++) {
+            char text[5] = "AA==";
+            text[at] = (char)c;
+            bool is_digit = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                            (c >= '0' && c <= '9') || c == '+' || c == '/';
+            bool is_good = at == 0   ? is_digit
+                           : at == 1 ? c == 'A' || c == 'Q' || c == 'g' || c == 'w'
+                                     : c == '=';
+            cr_assert_eq(fw_base64_is_of((struct fw_bytes){(const uint8_t *)text, 4}, 1), is_good,
+                         "octet %u of 0x%02x", at, c);
+        }
+    }
 }
