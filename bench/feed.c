@@ -255,7 +255,7 @@ void feed_play_rate(struct feed *feed, double rate, uint64_t duration_ms)
     uint64_t expected = feed_delivered(feed);
     feed->by_clock = true;
     feed_clock_begin(feed, rate);
-    bench_sleep_ms(duration_ms);
+    bench_fleet_sleep_ms(feed->fleet, duration_ms);
     feed_clock_end(feed);
     for (unsigned i = 0; i < feed->fleet->clients_count; i++)
         bench_fleet_one(feed->fleet, i, stop_clock, &expected);
