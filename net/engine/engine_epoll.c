@@ -487,8 +487,8 @@ static bool work_waits(const struct fw_epoll *self)
 }
 
 /* Has the kernel wake us by a time. An alarm that stands is left where it is, and may ring too
- * soon: then a turn has nothing to do. A timeout of each wait's own costs a twentieth of the turn
- * of one small message. */
+ * soon: then a turn has nothing to do. A timeout of each wait's own costs 2 % of a turn that has
+ * one small message. */
 static int set_alarm(struct fw_epoll *self, int timeout_ms)
 {
     const uint64_t due_ms = self->base.now_ms + (unsigned)timeout_ms;

@@ -336,8 +336,8 @@ static int gather(struct fw_uring *self, int timeout_ms)
     return io_uring_submit_and_wait_timeout(&self->ring, &first, self->gather_events, &wait, NULL);
 }
 
-/* Has the ring wake us by a time. A timer that stands is left where it is, and may ring too soon:
- * then a turn has nothing to do. A timeout of each wait's own costs a twentieth of the turn of one
+/* Has the ring wake us by a time. An alarm that stands is left where it is, and may ring too soon:
+ * then a turn has nothing to do. A timeout of each wait's own costs 2 % of a turn that has one
  * small message. */
 static void set_alarm(struct fw_uring *self, int timeout_ms)
 {
