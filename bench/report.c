@@ -118,10 +118,14 @@ void report_group(struct report *report)
     json_array_foreach(report->lines, index, record)
     {
         struct report_group *group = find(report, record);
-        if (group == NULL)
+        if (group == NULL) {
             group = &report->groups[report->groups_count++];
-        else if (!same_group(group, record))
-            clear(group); /* a newer one takes its place */
+        } else if (!same_group(group, record)) {
+            /* The newer one stays, whatever the order of the files. */
+            if (strcmp(text_of(record, "time"), text_of(group->line, "time")) < 0)
+                continue;
+            clear(group);
+        }
         group->scenario = text_of(record, "scenario");
         group->label = text_of(record, "label");
         group->group = text_of(record, "group");

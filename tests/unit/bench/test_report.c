@@ -57,6 +57,24 @@ Test(bench_report, shows_the_newest_group_of_a_label)
     report_free(&report);
 }
 
+#define RECORD(time, group, target)                                                                \
+    "{\"time\":\"" time "\",\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"" group              \
+    "\",\"target\":\"" target "\",\"figures\":{}}\n"
+
+Test(bench_report, shows_the_newest_group_in_whatever_order_they_are_read)
+{
+    static const char new_first[] =
+        RECORD("2026-02-01T10:00:00Z", "b", "x") RECORD("2026-02-01T10:00:01Z", "b", "y")
+            RECORD("2026-01-31T10:00:00Z", "a", "x") RECORD("2026-01-31T10:00:01Z", "a", "z");
+    struct report report;
+    read_records(&report, new_first);
+    cr_assert_eq(report.groups_count, 1);
+    cr_assert_str_eq(report.groups[0].group, "b");
+    cr_assert_eq(report.groups[0].targets_count, 2);
+    cr_assert_str_eq(report.groups[0].targets[1].name, "y");
+    report_free(&report);
+}
+
 Test(bench_report, takes_medians_and_ranges)
 {
     struct report report;
