@@ -1,5 +1,6 @@
 /* base64.h: octets as URL-safe text without padding, and back (RFC 4648, section 5); as plain text
- * with padding (section 4).
+ * with padding (section 4). Our own, because wolfCrypt has none for URLs, and its decoder passes
+ * over white space and spare bits.
  *
  * Decoding is strict: the alphabet and nothing else, no padding, no line ends, and the bits that
  * the last character has too many must be zero, so that each octet string has one text only. Pure

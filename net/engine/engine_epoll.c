@@ -28,8 +28,6 @@
 #include "net/engine/engine_epoll.h"
 
 #include "base/check.h"
-#include "base/mem.h"
-#include <fanwire/status.h>
 
 #include <errno.h>
 #include <string.h>

@@ -3,8 +3,8 @@
  *
  * Accepts are one-shot, FW_URING_ACCEPTS in flight for each listener, and never more than the table
  * has room for: an accept whose file table is full takes the connection and drops it. Each begins
- * by a poll, where that is had: a try, mostly in vain, costs a tenth of a connection's life. While
- * there is no room the listeners are polled, so that the owner is told when somebody waits. A
+ * by a poll, where that is had: a try, mostly in vain, costs a twelfth of a connection's life.
+ * While there is no room the listeners are polled, so that the owner is told when somebody waits. A
  * hand-over is a ring message that carries the direct descriptor, linked to the closing of ours:
  * refused by a full table, it breaks the link, and the ticket is still the owner's.
  *
