@@ -276,7 +276,8 @@ static ssize_t pull(struct fw_conns *conns, struct fw_conn *conn, struct conn_tl
     int queued = put_on_wire(self, &sink);
     if (sink.sink.count > 0)
         fw_conn_changed(&conn->session);
-    if (!self->open && fw_tls_state(self->tls) == FW_TLS_OPEN)
+    enum fw_tls_state state = fw_tls_state(self->tls);
+    if (!self->open && (state == FW_TLS_OPEN || state == FW_TLS_CLOSED)) /* Finished, and the end */
         opened(conns, conn, self);
     return queued != 0 ? queued : got;
 }

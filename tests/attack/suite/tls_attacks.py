@@ -239,6 +239,15 @@ def once_open(make):
     return attack
 
 
+def behind_finished(make):
+    """The same, in one segment with the client's last flight."""
+    def attack(client):
+        client.sock.sendall(client.hello())
+        flight = client.answer()
+        say(client, flight + make(client))
+    return attack
+
+
 def changed_record(client):
     sealed = bytearray(client.seal(DATA, b"attack at dawn"))
     sealed[-20] ^= 1
@@ -294,6 +303,8 @@ AFTER = (
     Case("a forged close_notify", "closed",
          once_open(lambda client: record(ALERT, b"\x01\x00")), ONLY_13),
     Case("a request behind close_notify", "close_notify", once_open(close_and_go_on)),
+    Case("Finished, close_notify and a request at once", "close_notify",
+         behind_finished(close_and_go_on), ONLY_13),
 )
 
 # ---- client certificates -------------------------------------------------------------------------
