@@ -198,9 +198,11 @@ static void print_marks(struct runs *runs, unsigned target)
     size_t saturated = 0;
     size_t contended = 0;
     size_t late = 0;
+    size_t played = 0;
     for (size_t i = 0; i < runs->rounds; i++) {
         const json_t *figures = *figures_at(runs, target, i);
         double waited;
+        played += figures != NULL;
         late += flag_in(figures, "late_tail");
         saturated += flag_in(figures, "saturated");
         contended += number_in(figures, "waited", &waited) && waited > CONTENDED;
@@ -208,6 +210,8 @@ static void print_marks(struct runs *runs, unsigned target)
     /* On one CPU they wait for each other, and that is as it should be. */
     if (CPU_EQUAL(&bench_settings.server_cpus, &bench_settings.load_cpus))
         contended = 0;
+    if (played < runs->rounds)
+        printf("   [%zu of %zu rounds]", played, runs->rounds);
     if (saturated > 0)
         printf("   [load SATURATED in %zu]", saturated);
     if (contended > 0)
@@ -284,6 +288,19 @@ static void progress(const struct runs *runs, size_t round, const char *target)
                 target);
 }
 
+/* Says of a target that its rounds take more than they may, and how long this one took. */
+static bool took_too_long(const struct runs *runs, unsigned target, size_t round, uint64_t begun_ns)
+{
+    const uint64_t took_s = (bench_clock_ns(CLOCK_MONOTONIC) - begun_ns) / 1000000000;
+    if (bench_settings.round_s == 0 || took_s < bench_settings.round_s)
+        return false;
+    if (round + 1 < runs->rounds)
+        fprintf(stderr,
+                "%s: a round of %s took %llu s, --round-s allows less: it sits out the others\n",
+                runs->label, bench_settings.peers[target].name, (unsigned long long)took_s);
+    return true;
+}
+
 static void play_variant(struct runs *runs)
 {
     unsigned count = bench_settings.peers_count;
@@ -293,9 +310,10 @@ static void play_variant(struct runs *runs)
             progress(runs, round, bench_settings.peers[target].name);
             if (runs->skips[target])
                 continue;
+            const uint64_t begun_ns = bench_clock_ns(CLOCK_MONOTONIC);
             json_t *figures = run_once(runs, &bench_settings.peers[target], round);
-            runs->skips[target] = figures == NULL;
             *figures_at(runs, target, round) = figures;
+            runs->skips[target] = figures == NULL || took_too_long(runs, target, round, begun_ns);
         }
     }
     if (isatty(2) && !bench_settings.quiet)

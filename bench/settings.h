@@ -66,6 +66,7 @@ struct bench_settings {
     cpu_set_t load_cpus;
     bool realtime;
     size_t repeat;
+    size_t round_s; /* a target that takes longer for a round sits out the next; 0: none does */
     const char *out;
     const char *note;
     bool as_json;
