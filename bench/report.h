@@ -45,6 +45,10 @@ bool report_read(struct report *report, const char *path);
 
 /* Groups what was read. Called once, after the last file. */
 void report_group(struct report *report);
+
+/* Groups what was read, writes the page of it, says so on stdout, and frees the report. Ends the
+ * program when there is no run in it, or the page cannot be written. */
+void report_write(struct report *report, const char *page);
 void report_free(struct report *report);
 
 /* A figure of a run; NULL when it has none of that name.
@@ -73,6 +77,9 @@ struct marks {
     size_t late_tail; /* most of p99.9 is how late the load itself was */
 };
 struct marks report_marks(const struct report_group *group, const struct report_target *target);
+
+/* How many rounds a group was to be played for; a target that was too slow has fewer. */
+size_t report_rounds(const struct report_group *group);
 
 /* Writes when, of what commit and on which CPUs a group was made, as one small line. */
 void report_circumstances(FILE *to, const struct report_group *group);

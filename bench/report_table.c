@@ -123,6 +123,12 @@ struct marks report_marks(const struct report_group *group, const struct report_
     return marks;
 }
 
+size_t report_rounds(const struct report_group *group)
+{
+    const json_t *options = json_object_get(group->line, "options");
+    return (size_t)json_integer_value(json_object_get(options, "repeat"));
+}
+
 static void print_mark(FILE *to, const char *what, size_t runs, bool *any)
 {
     if (runs == 0)
@@ -135,8 +141,11 @@ static void print_marks(FILE *to, const struct report_group *group,
                         const struct report_target *target)
 {
     struct marks marks = report_marks(group, target);
-    bool any = false;
+    size_t rounds = json_array_size(target->runs);
+    bool any = rounds < report_rounds(group);
     fputs("<td class='mark'>", to);
+    if (any)
+        fprintf(to, "%zu of %zu rounds", rounds, report_rounds(group));
     print_mark(to, "load saturated", marks.saturated, &any);
     print_mark(to, "CPU contended", marks.contended, &any);
     print_mark(to, "p99.9 is the load's lateness", marks.late_tail, &any);

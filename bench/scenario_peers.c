@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: Apache-2.0
  */
+#include "report.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -63,11 +64,13 @@ static const struct {
 static const char *only;
 static const char *folder = BENCH_PEERS_FOLDER;
 static bool bare;
+static const char *page;
 
 static const struct bench_option options[] = {
     BENCH_TEXT("only", &only, "targets to run, by name, with commas"),
     BENCH_FLAG("no-peers", &bare, "ours, the ceilings and --target only"),
     BENCH_TEXT("peers", &folder, "the folder of the others, NAME/run in each"),
+    BENCH_TEXT("page", &page, "then make the page of all runs that --out has kept (report)"),
     BENCH_OPTIONS_THEN(bench_common_options),
 };
 
@@ -252,6 +255,8 @@ static int peers_main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[argc - 1], "--help") == 0)
         print_presets(stdout);
     bench_options_read(argc - (int)names, argv + names, options, bench_scenario_peers.purpose);
+    if (page != NULL && bench_settings.out == NULL)
+        bench_misuse("--page shows the runs that --out has kept: say --out FILE too");
     gather();
     bench_server_guard();
     bench_take_place();
@@ -259,6 +264,11 @@ static int peers_main(int argc, char **argv)
         play(find_preset(argv[i + 1]));
     for (size_t i = 0; names == 0 && i < sizeof standard / sizeof *standard; i++)
         play(find_preset(standard[i]));
+    struct report report = {0};
+    if (page != NULL && !report_read(&report, bench_settings.out))
+        return 1;
+    if (page != NULL)
+        report_write(&report, page);
     return bench_settings.failed ? 1 : 0;
 }
 

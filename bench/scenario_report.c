@@ -232,7 +232,7 @@ static bool is_marked(const struct report_group *group, const struct report_targ
 static void print_caption(FILE *to, const struct report_group *group, const char *figure,
                           bool ratios, bool marked)
 {
-    size_t rounds = json_array_size(group->targets[0].runs);
+    size_t rounds = report_rounds(group);
     fputs("<section class='card'><h3>", to);
     html_text(to, group->label);
     fprintf(to, "</h3><small>%s; ", title_of(figure));
@@ -628,10 +628,30 @@ static void print_page(FILE *to, const struct report *report)
     free(series);
 }
 
+void report_write(struct report *report, const char *page)
+{
+    if (json_array_size(report->lines) == 0)
+        bench_die("there is no run to show");
+    report_group(report);
+    put_in_order(report);
+    FILE *to = fopen(page, "we");
+    if (to == NULL)
+        bench_die("%s: %s", page, strerror(errno));
+    print_page(to, report);
+    if (ferror(to) || fclose(to) != 0)
+        bench_die("%s cannot be written: %s", page, strerror(errno));
+    printf("%s: %zu runs, %zu comparisons", page, json_array_size(report->lines),
+           report->groups_count);
+    if (report->passed_over > 0)
+        printf(", %zu lines of an older format passed over", report->passed_over);
+    putchar('\n');
+    report_free(report);
+}
+
 static int report_main(int argc, char **argv)
 {
     struct report report = {0};
-    const char *out = "fanwire-bench.html";
+    const char *page = "fanwire-bench.html";
     int files = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) {
@@ -639,7 +659,7 @@ static int report_main(int argc, char **argv)
             return 0;
         }
         if (strcmp(argv[i], "--out") == 0 && i + 1 < argc) {
-            out = argv[++i];
+            page = argv[++i];
             continue;
         }
         if (argv[i][0] == '-')
@@ -650,22 +670,7 @@ static int report_main(int argc, char **argv)
     }
     if (files == 0)
         bench_misuse("of which records? name files that --out of other scenarios has written");
-    if (json_array_size(report.lines) == 0)
-        bench_die("no run in %s", files == 1 ? "that file" : "those files");
-    report_group(&report);
-    put_in_order(&report);
-    FILE *to = fopen(out, "we");
-    if (to == NULL)
-        bench_die("%s: %s", out, strerror(errno));
-    print_page(to, &report);
-    if (ferror(to) || fclose(to) != 0)
-        bench_die("%s cannot be written: %s", out, strerror(errno));
-    printf("%s: %zu runs, %zu comparisons", out, json_array_size(report.lines),
-           report.groups_count);
-    if (report.passed_over > 0)
-        printf(", %zu lines of an older format passed over", report.passed_over);
-    putchar('\n');
-    report_free(&report);
+    report_write(&report, page);
     return 0;
 }
 
