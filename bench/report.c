@@ -26,6 +26,12 @@ static void keep(json_t *array, json_t *value)
         must(NULL);
 }
 
+static void keep_in(json_t *object, const char *name, json_t *value)
+{
+    if (json_object_set_new(object, name, value) != 0) /* also when there is no value */
+        must(NULL);
+}
+
 bool report_read(struct report *report, const char *path)
 {
     char *line = NULL;
@@ -68,6 +74,54 @@ static const char *text_of(const json_t *record, const char *name)
 {
     const char *text = json_string_value(json_object_get(record, name));
     return text == NULL ? "" : text;
+}
+
+bool report_cpus_shared(const json_t *record)
+{
+    const json_t *options = json_object_get(record, "options");
+    const char *server = text_of(record, "server_cpus");
+    const char *load = text_of(record, "load_cpus");
+    if (*server == '\0') { /* an older record: only what the command line said */
+        server = text_of(options, "server-cpu");
+        load = text_of(options, "load-cpu");
+    }
+    return *server != '\0' && strcmp(server, load) == 0;
+}
+
+const json_t *report_newest(const struct report *report)
+{
+    const json_t *last = NULL;
+    size_t index;
+    json_t *line;
+    json_array_foreach(report->lines, index, line)
+    {
+        if (last == NULL || strcmp(text_of(line, "time"), text_of(last, "time")) >= 0)
+            last = line;
+    }
+    return last;
+}
+
+static const char *congestion_control(const json_t *record)
+{
+    return text_of(json_object_get(record, "machine"), "tcp_congestion_control");
+}
+
+/* Adds to a record's label what sets it apart from others of that label.
+ *
+ * home         the congestion control that goes without saying
+ * returns      whether there was something
+ */
+static bool set_apart(json_t *record, const char *home)
+{
+    const char *control = congestion_control(record);
+    bool elsewhere = *control != '\0' && *home != '\0' && strcmp(control, home) != 0;
+    bool shared = strcmp(text_of(record, "scenario"), "connect") != 0 && report_cpus_shared(record);
+    if (elsewhere || shared)
+        keep_in(record, "label",
+                json_sprintf("%s%s%s%s", text_of(record, "label"),
+                             shared ? ", sharing the CPU" : "", elsewhere ? ", " : "",
+                             elsewhere ? control : ""));
+    return elsewhere || shared;
 }
 
 static struct report_group *find(struct report *report, const json_t *record)
@@ -115,8 +169,10 @@ void report_group(struct report *report)
     size_t index;
     json_t *record;
     report->groups = bench_alloc(json_array_size(report->lines) + 1, sizeof *report->groups);
+    const char *home = congestion_control(report_newest(report));
     json_array_foreach(report->lines, index, record)
     {
+        bool apart = set_apart(record, home);
         struct report_group *group = find(report, record);
         if (group == NULL) {
             group = &report->groups[report->groups_count++];
@@ -128,6 +184,7 @@ void report_group(struct report *report)
         }
         group->scenario = text_of(record, "scenario");
         group->label = text_of(record, "label");
+        group->apart = apart;
         group->group = text_of(record, "group");
         group->line = record;
         add_run(group, record);

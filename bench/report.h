@@ -20,10 +20,13 @@ struct report_target {
     json_t *runs; /* an array of `figures`, each with its `round` */
 };
 
-/* Runs that were made in turns and may be compared: the newest of each label. */
+/* Runs that were made in turns and may be compared: the newest of each label. The label says as
+ * well when server and load had the same CPUs, or the sockets another congestion control than those
+ * of the newest record. */
 struct report_group {
     const char *scenario;
     const char *label;
+    bool apart; /* it does say one of these */
     const char *group;
     json_t *line; /* the last record of it: time, machine, options */
     struct report_target targets[REPORT_TARGETS_MAX];
@@ -50,6 +53,12 @@ void report_group(struct report *report);
  * program when there is no run in it, or the page cannot be written. */
 void report_write(struct report *report, const char *page);
 void report_free(struct report *report);
+
+/* Whether a record's server and load had the same CPUs. */
+bool report_cpus_shared(const json_t *record);
+
+/* The newest of all records, whatever the order of the files; NULL when there is none. */
+const json_t *report_newest(const struct report *report);
 
 /* A figure of a run; NULL when it has none of that name.
  *
@@ -143,7 +152,7 @@ void html_time(FILE *to, double us);
 
 /* The class that gives a target its colour: the same one in every plot of a page, and the same for
  * NAME-tls and NAME-deflate. */
-#define PLOT_COLOURS 14
+#define PLOT_COLOURS 16
 unsigned plot_colour(const char *name);
 
 /* What a target is beside its plain self.

@@ -20,6 +20,7 @@
 #define BAR_NAME   112.0
 #define BAR_VALUE  62.0
 #define BAR_NOTE   74.0
+#define BAR_RANGE  1.08 /* as far as ranges are drawn, the longest bar being 1 */
 #define CHAR_WIDTH 6.7  /* of a name's letter, at 12 units of height */
 #define TICK_HALF  24.0 /* of the longest label, "99.999 %" */
 #define LEGEND_ROW 18.0
@@ -93,6 +94,7 @@ unsigned plot_colour(const char *name)
         "ws",      "gorilla",       "libwebsockets", "beast",     "tornado",
         "aiohttp", "websockets",    "nchan",         "nats",      "socket.io"};
     static const unsigned colours[] = {0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+    enum { PLOT_KNOWN = 14 };
     unsigned sum = 0;
     size_t chars;
     plot_variant(name, &chars);
@@ -102,7 +104,7 @@ unsigned plot_colour(const char *name)
     }
     for (size_t i = 0; i < chars; i++)
         sum = sum * 31 + (unsigned char)name[i];
-    return 4 + sum % (PLOT_COLOURS - 4);
+    return PLOT_KNOWN + sum % (PLOT_COLOURS - PLOT_KNOWN); /* nobody's of the known */
 }
 
 static unsigned variant_of(const char *name)
@@ -135,7 +137,7 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
 {
     double most = 0;
     double left = name_width(bars, count);
-    double room = WIDTH - left - BAR_VALUE - (any_note(bars, count) ? BAR_NOTE : 0);
+    double room = (WIDTH - left - BAR_VALUE - (any_note(bars, count) ? BAR_NOTE : 0)) / BAR_RANGE;
     for (size_t i = 0; i < count; i++)
         most = bars[i].value > most ? bars[i].value : most;
     if (most <= 0)
@@ -145,7 +147,7 @@ void plot_bars(FILE *to, const struct plot_bar *bars, size_t count)
     for (size_t i = 0; i < count; i++) {
         double y = BAR_ROW * (double)i + 4;
         double width = bars[i].value > 0 ? bars[i].value / most * room : 0;
-        double end = fmax(width, fmin(bars[i].most / most, 1.08) * room);
+        double end = fmax(width, fmin(bars[i].most / most, BAR_RANGE) * room);
         fprintf(to, "<text class='name' x='%.1f' y='%.1f'>", left - 8, y + 15);
         html_text(to, bars[i].name);
         fprintf(to,

@@ -93,26 +93,13 @@ static const char *text_in(const json_t *object, const char *name)
     return text == NULL ? "" : text;
 }
 
-/* Whether server and load had the same CPUs: then they wait for each other, as they should. */
-static bool shared_cpus(const struct report_group *group)
-{
-    const json_t *options = json_object_get(group->line, "options");
-    const char *server = text_in(group->line, "server_cpus");
-    const char *load = text_in(group->line, "load_cpus");
-    if (*server == '\0') { /* an older record: only what the command line said */
-        server = text_in(options, "server-cpu");
-        load = text_in(options, "load-cpu");
-    }
-    return strcmp(group->scenario, "connect") == 0 ||
-           (*server != '\0' && strcmp(server, load) == 0);
-}
-
 struct marks report_marks(const struct report_group *group, const struct report_target *target)
 {
     size_t index;
     json_t *figures;
     struct marks marks = {0};
-    bool shared = shared_cpus(group);
+    /* Then they wait for each other, as they should. */
+    bool shared = strcmp(group->scenario, "connect") == 0 || report_cpus_shared(group->line);
     json_array_foreach(target->runs, index, figures)
     {
         double waited = json_number_value(json_object_get(figures, "waited"));

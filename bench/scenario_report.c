@@ -2,8 +2,8 @@
  *
  *     fanwire-bench report FILE... [--out PAGE]
  *
- * Of every label the newest group of runs is shown. No scripts, nothing from elsewhere: the page
- * can be mailed.
+ * Of every comparison the newest group of runs is shown. No scripts, nothing from elsewhere: the
+ * page can be mailed.
  *
  * SPDX-License-Identifier: Apache-2.0
  */
@@ -19,11 +19,11 @@ static const char style[] =
     ":root{color-scheme:light dark;--paper:#fbfaf7;--card:#fff;--ink:#1d2330;--soft:#5d6577;"
     "--line:#e4e2da;--c0:#c2410c;--c1:#dd7a1a;--c2:#343a40;--c3:#868e99;--c4:#1971c2;--c5:#0c8599;"
     "--c6:#2b8a3e;--c7:#7048e8;--c8:#c2255c;--c9:#a37f00;--c10:#5c7c2a;--c11:#364fc7;"
-    "--c12:#9c36b5;--c13:#7f5539}\n"
+    "--c12:#9c36b5;--c13:#7f5539;--c14:#74b816;--c15:#f06595}\n"
     "@media(prefers-color-scheme:dark){:root{--paper:#12151c;--card:#1a1f29;--ink:#e8eaf0;"
     "--soft:#98a1b3;--line:#2c3341;--c0:#ff7a3d;--c1:#ffb37a;--c2:#c4cad4;--c3:#7d8796;"
     "--c4:#5aa9f0;--c5:#3fc1d4;--c6:#5fce77;--c7:#a48bff;--c8:#f0719c;--c9:#e3bd3c;--c10:#a9c94f;"
-    "--c11:#8298ff;--c12:#d98cf0;--c13:#c99b7b}}\n"
+    "--c11:#8298ff;--c12:#d98cf0;--c13:#c99b7b;--c14:#94d82d;--c15:#f783ac}}\n"
     "*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);"
     "font:16px/1.55 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif}\n"
     "main{max-width:1180px;margin:0 auto;padding:28px 18px 64px}h1{font-size:2rem;margin:0 0 4px;"
@@ -88,23 +88,9 @@ static void print_row(FILE *to, const char *name, const char *value)
     fputs("</dd>", to);
 }
 
-/* The record of the latest time: files may come in any order. */
-static const json_t *newest(const struct report *report)
-{
-    const json_t *last = NULL;
-    size_t index;
-    json_t *line;
-    json_array_foreach(report->lines, index, line)
-    {
-        if (last == NULL || strcmp(text_in(line, "time"), text_in(last, "time")) >= 0)
-            last = line;
-    }
-    return last;
-}
-
 static void print_machine(FILE *to, const struct report *report)
 {
-    const json_t *last = newest(report);
+    const json_t *last = report_newest(report);
     const json_t *machine = json_object_get(last, "machine");
     char cpus[64];
     snprintf(cpus, sizeof cpus, "%lld, %.0f GB of memory",
@@ -371,11 +357,15 @@ static struct plot_series *series_named(struct plot_series *series, size_t *coun
     return &series[(*count)++];
 }
 
-/* Keeps the points in the order of x. */
+/* Keeps the points in the order of x; of two for the same x the first. */
 static void add_point(struct plot_series *series, double x, double y)
 {
     if (series == NULL || series->count == PLOT_POINTS_MAX)
         return;
+    for (size_t i = 0; i < series->count; i++) {
+        if (!(series->x[i] < x || series->x[i] > x))
+            return;
+    }
     size_t at = series->count++;
     for (; at > 0 && series->x[at - 1] > x; at--) {
         series->x[at] = series->x[at - 1];
@@ -481,7 +471,8 @@ static double first_figure(const struct report_group *group, const char *figure)
     return value;
 }
 
-/* By scenario, as the help has them; small before large; by the clock, and over TLS, behind. */
+/* By scenario, as the help has them; small before large; by the clock, and over TLS, behind; and
+ * what was made in another way than the rest behind its like. */
 static bool goes_before(const struct report_group *a, const struct report_group *b)
 {
     static const char *const figures[] = {"rate",        "payload_bytes", "subscribers",
@@ -498,7 +489,7 @@ static bool goes_before(const struct report_group *a, const struct report_group 
         if (left < right || left > right)
             return left < right;
     }
-    return false;
+    return b->apart && !a->apart;
 }
 
 /* Equals stay as the files have them. */

@@ -75,6 +75,29 @@ Test(bench_report, shows_the_newest_group_in_whatever_order_they_are_read)
     report_free(&report);
 }
 
+#define MADE(time, group, server, load, control)                                                   \
+    "{\"time\":\"" time "\",\"scenario\":\"echo\",\"label\":\"L\",\"group\":\"" group              \
+    "\",\"target\":\"x\",\"server_cpus\":\"" server "\",\"load_cpus\":\"" load                     \
+    "\",\"machine\":{\"tcp_congestion_control\":\"" control "\"},\"figures\":{}}\n"
+
+Test(bench_report, keeps_what_was_made_in_another_way_apart)
+{
+    static const char made[] = MADE("2026-01-01T10:00:00Z", "a", "0", "1", "bbr")
+        MADE("2026-01-01T10:00:01Z", "b", "0", "0", "bbr")
+            MADE("2026-01-01T10:00:02Z", "c", "0", "0", "cubic")
+                MADE("2026-01-01T10:00:03Z", "d", "0", "1", "bbr");
+    struct report report;
+    read_records(&report, made);
+    cr_assert_eq(report.groups_count, 3);
+    cr_assert_str_eq(report.groups[0].label, "L");
+    cr_assert_str_eq(report.groups[0].group, "d", "the newer of its like");
+    cr_assert_not(report.groups[0].apart);
+    cr_assert_str_eq(report.groups[1].label, "L, sharing the CPU");
+    cr_assert(report.groups[1].apart);
+    cr_assert_str_eq(report.groups[2].label, "L, sharing the CPU, cubic");
+    report_free(&report);
+}
+
 Test(bench_report, takes_medians_and_ranges)
 {
     struct report report;
@@ -182,6 +205,7 @@ Test(bench_report, knows_variants_by_their_names)
     }
     cr_assert_eq(plot_colour("ws-tls"), plot_colour("ws"));
     cr_assert_lt(plot_colour("anybody"), PLOT_COLOURS);
+    cr_assert_neq(plot_colour("anybody"), plot_colour("gorilla"));
 }
 
 /* A name's width is its bars' beginning: the longest must not be cut at the left. */
