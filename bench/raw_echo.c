@@ -21,12 +21,16 @@ int main(int argc, char **argv)
         BENCH_NUMBER("out", &echo.out_bytes, 1, 1u << 30, "bytes of its reply, no more than --in"),
         BENCH_NUMBER("receive", &echo.receive_bytes, 1, 1u << 30, "epoll: bytes of a recv at most"),
         BENCH_FLAG("edge", &echo.edge, "epoll: edge-triggered"),
+        BENCH_FLAG("whole", &echo.whole,
+                   "epoll: answers a message once it is whole, not its parts"),
         RAW_RING_OPTIONS(&echo.ring),
         BENCH_OPTIONS_END,
     };
     bench_options_read(argc, argv, options, "a bare TCP echo, the ceiling of echo servers");
     if (echo.out_bytes > echo.in_bytes)
         bench_die("--out must not be more than --in");
+    if (echo.whole && (strcmp(engine, "epoll") != 0 || echo.edge))
+        bench_die("--whole is for --engine epoll without --edge");
     if (strcmp(engine, "epoll") == 0)
         raw_echo_epoll(&echo);
     else if (strcmp(engine, "uring") == 0)

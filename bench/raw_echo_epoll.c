@@ -135,7 +135,9 @@ void raw_echo_epoll(const struct raw_echo_options *options)
     server.options = options;
     /* Descriptors are dense, the lowest free one first. */
     server.conns = bench_alloc((size_t)sysconf(_SC_OPEN_MAX), sizeof(*server.conns));
-    server.received = bench_alloc(options->receive_bytes, 1);
+    /* With `whole` a receive may end a message that began before it: all of that is sent from here,
+     * stale octets too, for only their count matters. */
+    server.received = bench_alloc(options->receive_bytes + options->in_bytes, 1);
     server.epoll = epoll_create1(EPOLL_CLOEXEC);
     server.listener = raw_listen(options->port);
     watch(&server, EPOLL_CTL_ADD, server.listener, EPOLLIN);

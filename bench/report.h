@@ -49,7 +49,7 @@ bool report_read(struct report *report, const char *path);
 /* Groups what was read. Called once, after the last file. */
 void report_group(struct report *report);
 
-/* Groups what was read, writes the page of it, says so on stdout, and frees the report. Ends the
+/* Groups what was read, writes the page of it, says so, and frees the report. Ends the
  * program when there is no run in it, or the page cannot be written. */
 void report_write(struct report *report, const char *page);
 void report_free(struct report *report);

@@ -631,11 +631,12 @@ void report_write(struct report *report, const char *page)
     print_page(to, report);
     if (ferror(to) || fclose(to) != 0)
         bench_die("%s cannot be written: %s", page, strerror(errno));
-    printf("%s: %zu runs, %zu comparisons", page, json_array_size(report->lines),
-           report->groups_count);
+    FILE *say = bench_settings.as_json ? stderr : stdout;
+    fprintf(say, "%s: %zu runs, %zu comparisons", page, json_array_size(report->lines),
+            report->groups_count);
     if (report->passed_over > 0)
-        printf(", %zu lines of an older format passed over", report->passed_over);
-    putchar('\n');
+        fprintf(say, ", %zu lines of an older format passed over", report->passed_over);
+    fputc('\n', say);
     report_free(report);
 }
 
