@@ -118,9 +118,8 @@ static bool set_apart(json_t *record, const char *home)
     bool shared = strcmp(text_of(record, "scenario"), "connect") != 0 && report_cpus_shared(record);
     if (elsewhere || shared)
         keep_in(record, "label",
-                json_sprintf("%s%s%s%s", text_of(record, "label"),
-                             shared ? ", sharing the CPU" : "", elsewhere ? ", " : "",
-                             elsewhere ? control : ""));
+                json_sprintf("%s%s%s%s", text_of(record, "label"), shared ? ", sharing CPUs" : "",
+                             elsewhere ? ", " : "", elsewhere ? control : ""));
     return elsewhere || shared;
 }
 

@@ -48,11 +48,11 @@ bool report_read(struct report *report, const char *path);
 
 /* Groups what was read. Called once, after the last file. */
 void report_group(struct report *report);
-
-/* Groups what was read, writes the page of it, says so, and frees the report. Ends the
- * program when there is no run in it, or the page cannot be written. */
-void report_write(struct report *report, const char *page);
 void report_free(struct report *report);
+
+/* Groups what was read, writes the page of it (scenario_report.c), says so, and frees the report.
+ * Ends the program when there is no run in it, or the page cannot be written. */
+void report_write(struct report *report, const char *page);
 
 /* Whether a record's server and load had the same CPUs. */
 bool report_cpus_shared(const json_t *record);

@@ -362,14 +362,14 @@ static void add_point(struct plot_series *series, double x, double y)
 {
     if (series == NULL || series->count == PLOT_POINTS_MAX)
         return;
-    for (size_t i = 0; i < series->count; i++) {
-        if (!(series->x[i] < x || series->x[i] > x))
-            return;
-    }
-    size_t at = series->count++;
-    for (; at > 0 && series->x[at - 1] > x; at--) {
-        series->x[at] = series->x[at - 1];
-        series->y[at] = series->y[at - 1];
+    size_t at = series->count;
+    while (at > 0 && series->x[at - 1] > x)
+        at--;
+    if (at > 0 && !(series->x[at - 1] < x))
+        return;
+    for (size_t i = series->count++; i > at; i--) {
+        series->x[i] = series->x[i - 1];
+        series->y[i] = series->y[i - 1];
     }
     series->x[at] = x;
     series->y[at] = y;
@@ -622,7 +622,7 @@ static void print_page(FILE *to, const struct report *report)
 void report_write(struct report *report, const char *page)
 {
     if (json_array_size(report->lines) == 0)
-        bench_die("there is no run to show");
+        bench_die("no run in what was read");
     report_group(report);
     put_in_order(report);
     FILE *to = fopen(page, "we");

@@ -62,7 +62,7 @@ const struct bench_option bench_common_options[] = {
                "both in the SCHED_FIFO class (root; others stand still meanwhile)"),
     BENCH_NUMBER("repeat", &bench_settings.repeat, 1, 1000, "rounds; every target once in each"),
     BENCH_NUMBER("round-s", &bench_settings.round_s, 0, 86400,
-                 "a target whose round took longer sits out the others (0: none)"),
+                 "a target whose round took so long sits out the others (0: none)"),
     BENCH_TEXT("out", &bench_settings.out, "append every run to this file of JSON lines"),
     BENCH_TEXT("note", &bench_settings.note, "words to keep with every run"),
     BENCH_FLAG("json", &bench_settings.as_json, "print the runs as JSON lines, nothing else"),

@@ -92,9 +92,9 @@ Test(bench_report, keeps_what_was_made_in_another_way_apart)
     cr_assert_str_eq(report.groups[0].label, "L");
     cr_assert_str_eq(report.groups[0].group, "d", "the newer of its like");
     cr_assert_not(report.groups[0].apart);
-    cr_assert_str_eq(report.groups[1].label, "L, sharing the CPU");
+    cr_assert_str_eq(report.groups[1].label, "L, sharing CPUs");
     cr_assert(report.groups[1].apart);
-    cr_assert_str_eq(report.groups[2].label, "L, sharing the CPU, cubic");
+    cr_assert_str_eq(report.groups[2].label, "L, sharing CPUs, cubic");
     report_free(&report);
 }
 
